@@ -1,0 +1,142 @@
+"""Which features fire, and the probabilities of firing.
+
+`draw` returns a mask and, for every feature that fires, a fresh uniform level in (0, 1)
+that a magnitude turns into a value.
+"""
+
+from typing import NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from synthetic.validation import require_probability, require_range
+
+Probability = Float[Array, " feature"]
+_BELOW_ONE = 1 - 2.0**-24
+
+
+class Draw(NamedTuple):
+    """Attributes:
+    fires: whether each feature is active.
+    level: uniform in (0, 1) where it is; meaningless elsewhere.
+    """
+
+    fires: Bool[Array, "batch feature"]
+    level: Float[Array, "batch feature"]
+
+
+class Firing(Protocol):
+    """Decides which features are active in each sample."""
+
+    @property
+    def n_features(self) -> int: ...
+
+    @property
+    def mean_l0(self) -> Float[Array, ""]: ...
+
+    def draw(self, key: Key[Array, ""], batch_size: int) -> Draw: ...
+
+
+def uniform(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Array, "..."]:
+    """Uniform on (0, 1) with 31 random bits, so that levels stay fine at small p.
+
+    (`jax.random.uniform` has 23 bits: at p = 5e-4 its levels would take 4,000 values.)
+    """
+    bits = jax.random.bits(key, shape) >> 1
+    u = (bits.astype(jnp.int32).astype(jnp.float32) + 0.5) * jnp.float32(2.0**-31)
+    return jnp.minimum(u, _BELOW_ONE)
+
+
+def constant(n_features: int, probability: float) -> Probability:
+    """The same probability for every feature."""
+    require_probability("probability", probability)
+    return jnp.full(n_features, probability)
+
+
+def linear(n_features: int, first: float, last: float) -> Probability:
+    """Evenly spaced from `first` (feature 0) to `last`."""
+    require_probability("first", first)
+    require_probability("last", last)
+    return jnp.linspace(first, last, n_features)
+
+
+def zipf(n_features: int, exponent: float, first: float, last: float) -> Probability:
+    """A power law of the rank, shifted and scaled to meet both endpoints.
+
+    p_i = last + (first - last) (i^-a - n^-a) / (1 - n^-a) for i = 1..n, as in
+    SynthSAEBench (Chanin & Garriga-Alonso, arXiv 2602.14687). With both ends fixed it is
+    not a pure power law.
+    """
+    require_probability("first", first)
+    require_probability("last", last)
+    require_range("exponent", exponent, low=1e-6, fix="use `linear` for a flat law")
+    rank = jnp.arange(1, n_features + 1, dtype=jnp.float32)
+    end = float(n_features) ** -exponent
+    return last + (first - last) * (rank**-exponent - end) / (1 - end)
+
+
+@struct.dataclass
+class Independent:
+    """Each feature fires on its own, with its own probability.
+
+    Attributes:
+        probability: [feature], in [0, 1]; a leaf.
+    """
+
+    probability: Probability
+
+    def __post_init__(self):
+        if getattr(self.probability, "ndim", 0) >= 1:
+            require_probability("probability", self.probability)
+
+    @property
+    def n_features(self) -> int:
+        return self.probability.shape[-1]
+
+    @property
+    def mean_l0(self) -> Float[Array, ""]:
+        return jnp.sum(self.probability, axis=-1)
+
+    def draw(self, key: Key[Array, ""], batch_size: int) -> Draw:
+        u = uniform(key, (batch_size, self.n_features))
+        level = jnp.minimum(u / jnp.maximum(self.probability, 1e-30), _BELOW_ONE)
+        return Draw(u < self.probability, level)
+
+
+@struct.dataclass
+class ExactlyK:
+    """Exactly k of n features fire, every subset equally likely.
+
+    Attributes:
+        n_features: static.
+        k: static; 0 <= k <= n_features.
+    """
+
+    n_features: int = struct.field(pytree_node=False)
+    k: int = struct.field(pytree_node=False)
+
+    def __post_init__(self):
+        require_range("k", self.k, 0, self.n_features, "k counts the active features")
+
+    @property
+    def mean_l0(self) -> Float[Array, ""]:
+        return jnp.float32(self.k)
+
+    def draw_index(self, key: Key[Array, ""], batch_size: int) -> Int[Array, "b k"]:
+        """k distinct features a row, in O(k^2) for any n (R. Floyd's algorithm)."""
+        index = jnp.full((batch_size, self.k), -1)
+        for slot, key_slot in enumerate(jax.random.split(key, max(self.k, 1))[: self.k]):
+            last = self.n_features - self.k + slot
+            pick = jax.random.randint(key_slot, (batch_size,), 0, last + 1)
+            taken = jnp.any(index == pick[:, None], axis=1)
+            index = index.at[:, slot].set(jnp.where(taken, last, pick))
+        return index
+
+    def draw(self, key: Key[Array, ""], batch_size: int) -> Draw:
+        key_index, key_level = jax.random.split(key)
+        index = self.draw_index(key_index, batch_size)
+        row = jnp.arange(batch_size)[:, None]
+        fires = jnp.zeros((batch_size, self.n_features), bool).at[row, index].set(True)
+        return Draw(fires, uniform(key_level, fires.shape))

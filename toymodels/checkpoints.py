@@ -1,0 +1,84 @@
+"""Checkpoints of training runs, written by orbax: whole or not at all."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from jaxtyping import PyTree
+
+from toymodels.fit import History
+
+
+class CheckpointMismatchError(ValueError):
+    """A checkpoint does not fit the state it is restored into."""
+
+
+class DirectoryCheckpoints:
+    """Keeps the newest state and its metrics under one directory.
+
+    Args:
+        directory: made when missing; each checkpoint is a folder named by its step.
+        every: steps between two checkpoints; chunks in between are not written.
+        keep: how many of the newest checkpoints stay.
+    """
+
+    def __init__(self, directory: str | Path, every: int = 1, keep: int = 1):
+        self.directory = Path(directory).absolute()
+        self.every = every
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, enable_async_checkpointing=False
+        )
+        self._manager = ocp.CheckpointManager(self.directory, options=options)
+
+    @property
+    def latest_step(self) -> int | None:
+        return self._manager.latest_step()
+
+    def save(self, step: int, state: PyTree, history: History) -> None:
+        """Writes `state` and `history` unless fewer than `every` steps have passed."""
+        if step - (self.latest_step or 0) < self.every:
+            return
+        rows = {"step": history.step, **history.metrics}
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(jax.device_get(state)),
+                history=ocp.args.StandardSave(rows),
+            ),
+        )
+
+    def restore(self, state: PyTree) -> tuple[PyTree, History] | None:
+        """The newest checkpoint, or None when there is none.
+
+        Raises:
+            CheckpointMismatchError: it holds another tree or other shapes than `state`.
+        """
+        step = self.latest_step
+        if step is None:
+            return None
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
+        self._require_same_shapes(step, state)
+        found = self._manager.restore(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardRestore(abstract),
+                history=ocp.args.StandardRestore(),
+            ),
+        )
+        rows = {name: np.asarray(row) for name, row in found["history"].items()}
+        return found["state"], History(rows.pop("step"), rows)
+
+    def _require_same_shapes(self, step: int, state: PyTree) -> None:
+        stored = self._manager.item_metadata(step)["state"]
+        expected = [np.shape(leaf) for leaf in jax.tree.leaves(state)]
+        came = [tuple(leaf.shape) for leaf in jax.tree.leaves(stored)]
+        if expected != came:
+            raise CheckpointMismatchError(
+                f"the checkpoint at {self.directory} holds arrays of shapes {came[:4]}..., "
+                f"expected {expected[:4]}...; its settings differ: delete it or use "
+                "another directory"
+            )
+
+    def close(self) -> None:
+        self._manager.close()

@@ -1,0 +1,106 @@
+"""What every sparse autoencoder shares: the protocol, the affine maps, the errors."""
+
+from typing import Any, NamedTuple, Protocol
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from synthetic.directions import random, unit_rows
+from synthetic.validation import concrete
+from toymodels.fit import Outcome, State
+
+X = Float[Array, "*batch d_model"]
+Z = Float[Array, "*batch latent"]
+
+
+class Params(NamedTuple):
+    """The weights of an affine encoder and decoder.
+
+    Attributes:
+        W_enc: [d_model, latent].
+        b_enc: [latent].
+        W_dec: [latent, d_model]; its rows are the learned directions.
+        b_dec: [d_model]; subtracted before encoding, added after decoding.
+    """
+
+    W_enc: Array
+    b_enc: Array
+    W_dec: Array
+    b_dec: Array
+
+
+class Dictionary(Protocol):
+    """What every variant offers; variants share functions, never a parent class.
+
+    A variant is a frozen pytree: `n_latents` is static, the numbers people sweep are
+    leaves. `memory` starts what the loss needs beside the weights (() when that is
+    nothing) and each loss hands it on; `after` is applied after each optimizer step.
+    """
+
+    @property
+    def n_latents(self) -> int: ...
+
+    def init(self, key: Key[Array, ""], d_model: int) -> Any: ...
+
+    def memory(self, params: Any) -> PyTree: ...
+
+    def encode(self, params: Any, x: X) -> Z: ...
+
+    def decode(self, params: Any, z: Z) -> X: ...
+
+    def loss(
+        self, params: Any, x: X, memory: PyTree, step: Int[Array, ""]
+    ) -> tuple[Float[Array, ""], Outcome]: ...
+
+    def after(self, key: Key[Array, ""], state: State, x: X) -> State: ...
+
+
+def init_tied(key: Key[Array, ""], n_latents: int, d_model: int) -> Params:
+    """Random unit rows, the encoder their transpose, zero biases."""
+    W_dec = random(key, n_latents, d_model)
+    return Params(W_dec.T, jnp.zeros(n_latents), W_dec, jnp.zeros(d_model))
+
+
+def pre_activation(params: Params, x: X) -> Z:
+    """(x - b_dec) W_enc + b_enc."""
+    return (x - params.b_dec) @ params.W_enc + params.b_enc
+
+
+def decode(params: Params, z: Z) -> X:
+    """z W_dec + b_dec."""
+    return z @ params.W_dec + params.b_dec
+
+
+def squared_error(x: X, x_hat: X) -> Float[Array, ""]:
+    """||x - x_hat||^2, summed over d_model, averaged over the batch."""
+    return jnp.mean(jnp.sum(jnp.square(x - x_hat), axis=-1))
+
+
+def mean_l0(z: Z) -> Float[Array, ""]:
+    """The mean number of non-zero latents in a sample."""
+    return jnp.mean(jnp.sum(z != 0, axis=-1, dtype=jnp.float32))
+
+
+def with_unit_rows(params: Params) -> Params:
+    """The decoder's rows scaled to length 1, all else as it was."""
+    return params._replace(W_dec=unit_rows(params.W_dec))
+
+
+def require_data(name: str, x: Any, d_model: int) -> None:
+    """Raises ValueError unless `x` is a non-empty, finite [batch, d_model] array."""
+    if x.ndim < 2 or x.shape[-1] != d_model:
+        raise ValueError(
+            f"{name} has shape {tuple(x.shape)}, expected [batch, {d_model}]; "
+            "the last axis must be the width the dictionary was made for"
+        )
+    if 0 in x.shape:
+        raise ValueError(
+            f"{name} has shape {tuple(x.shape)}, expected at least one sample; "
+            "an empty batch has no data"
+        )
+    known = concrete(x)
+    if known is not None and not jnp.isfinite(known).all():
+        raise ValueError(
+            f"{name} holds NaN or infinite values, expected finite numbers; "
+            "drop or repair these rows first"
+        )

@@ -1,0 +1,133 @@
+"""Bringing dead latents back: an auxiliary loss (AuxK), or resampling.
+
+A latent is dead when it has been silent for a number of *samples*, whatever the batch
+size. The counter is a variant's `memory`.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax import lax
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, PyTree
+
+from synthetic.directions import unit_rows
+from synthetic.validation import require_range
+from toymodels.fit import State
+from toymodels.sae.base import X, Z
+from toymodels.sae.select import keep_k
+
+Quiet = Int[Array, " latent"]
+
+
+def all_alive(n_latents: int) -> Quiet:
+    """The counter before the first batch."""
+    return jnp.zeros(n_latents, jnp.int32)
+
+
+def count_quiet(quiet: Quiet, z: Float[Array, "batch latent"]) -> Quiet:
+    """Samples since each latent was last on, after one more batch."""
+    return jnp.where(jnp.any(z != 0, axis=0), 0, quiet + z.shape[0])
+
+
+def auxk(
+    residual: X,
+    z_pre: Z,
+    W_dec: Float[Array, "latent d_model"],
+    dead: Bool[Array, " latent"],
+    k: ArrayLike,
+) -> Float[Array, ""]:
+    """The auxiliary loss of Gao et al. 2024 (arXiv 2406.04093, A.2).
+
+    ||r - e||^2 with r the residual, held constant so that nothing flows into the living
+    latents, and e = z_dead W_dec from each sample's k largest positive pre-activations
+    among dead latents. 0 when no latent is dead.
+    """
+    z_dead = keep_k(jax.nn.relu(jnp.where(dead, z_pre, 0)), k)
+    target = lax.stop_gradient(residual)
+    error = jnp.mean(jnp.sum(jnp.square(target - z_dead @ W_dec), axis=-1))
+    return jnp.where(dead.any(), error, 0)
+
+
+@struct.dataclass
+class Resample:
+    """When dead latents are resampled. All fields are leaves.
+
+    Attributes:
+        every: steps between two rounds.
+        until: the step after which there are none, so that the rest of the run settles.
+        dead_after: samples of silence after which a latent counts as dead.
+        scale: length of a new encoder column over the mean of the living ones.
+    """
+
+    every: ArrayLike = 250
+    until: ArrayLike = 3_000
+    dead_after: ArrayLike = 20_000
+    scale: ArrayLike = 0.2
+
+    def __post_init__(self):
+        require_range("every", self.every, low=1, fix="it counts steps")
+        require_range("scale", self.scale, low=0.0)
+
+    def is_due(self, step: Int[Array, ""]) -> Bool[Array, ""]:
+        """Whether a round follows the update that led to `step`."""
+        return (step % self.every == 0) & (step <= self.until)
+
+
+def resample(
+    key: Key[Array, ""],
+    state: State,
+    x: Float[Array, "batch d_model"],
+    x_hat: Float[Array, "batch d_model"],
+    dead: Bool[Array, " latent"],
+    scale: ArrayLike,
+) -> State:
+    """Starts dead latents anew from samples that are reconstructed badly.
+
+    After Bricken et al. 2023. Each dead latent takes a sample, drawn with probability
+    proportional to its squared loss. Its decoder row becomes the unit residual of that
+    sample, its encoder column the same direction at `scale` times the mean norm of the
+    living columns, its bias 0; the optimizer's moments of these entries become 0. All
+    other entries stay as they are, bit for bit.
+
+    Two differences from the source, on purpose: the samples come from the current batch,
+    and the direction is the residual instead of the sample, so that it points at what is
+    missing.
+    """
+    params = state.params
+    residual = x - x_hat
+    loss = jnp.sum(jnp.square(residual), axis=-1)
+    weight = 2 * jnp.log(jnp.maximum(loss, jnp.finfo(loss.dtype).tiny))
+    chosen = jax.random.categorical(key, weight, shape=dead.shape)
+    direction = unit_rows(residual[chosen])
+    alive = ~dead
+    norms = jnp.linalg.norm(params.W_enc, axis=0)
+    mean_norm = jnp.sum(norms * alive) / jnp.maximum(alive.sum(), 1)
+    replaced = params._replace(
+        W_enc=jnp.where(dead, scale * mean_norm * direction.T, params.W_enc),
+        b_enc=jnp.where(dead, 0, params.b_enc),
+        W_dec=jnp.where(dead[:, None], direction, params.W_dec),
+    )
+    return state.replace(
+        params=replaced,
+        opt=_without_moments(state.opt, params, dead),
+        memory=jnp.where(dead, 0, state.memory),
+    )
+
+
+def _without_moments(opt: PyTree, params: PyTree, dead: Bool[Array, " latent"]) -> PyTree:
+    """The optimizer state with 0 in every moment of a dead latent."""
+    like_params = jax.tree.structure(params)
+
+    def is_moment(node) -> bool:
+        return jax.tree.structure(node) == like_params
+
+    def clear(node):
+        if not is_moment(node):
+            return node
+        return node._replace(
+            W_enc=jnp.where(dead, 0, node.W_enc),
+            b_enc=jnp.where(dead, 0, node.b_enc),
+            W_dec=jnp.where(dead[:, None], 0, node.W_dec),
+        )
+
+    return jax.tree.map(clear, opt, is_leaf=is_moment)

@@ -1,0 +1,99 @@
+"""Fitting dictionaries to a world, through the one loop of `toymodels.fit`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import optax
+from jaxtyping import Array, ArrayLike, Int, Key
+
+from synthetic.base import GroundTruth
+from toymodels import fit
+from toymodels.sae.base import Dictionary
+
+
+def adam(
+    learning_rate: ArrayLike, n_steps: int, decay: float = 0.3
+) -> optax.GradientTransformation:
+    """Adam at a constant rate that falls linearly to 0 over the last `decay` of the run."""
+    decay_steps = max(1, round(decay * n_steps))
+
+    def schedule(step: Int[Array, ""]) -> Array:
+        return learning_rate * ((n_steps - step) / decay_steps).clip(0, 1)
+
+    return optax.adam(schedule)
+
+
+def start(
+    key: Key[Array, ""],
+    dictionary: Dictionary,
+    d_model: int,
+    optimizer: optax.GradientTransformation,
+) -> fit.State:
+    """The state of a fresh dictionary."""
+    params = dictionary.init(key, d_model)
+    return fit.start(params, optimizer, dictionary.memory(params))
+
+
+def advance(
+    key: Key[Array, ""],
+    dictionary: Dictionary,
+    state: fit.State,
+    n_steps: Int[Array, ""] | int,
+    *,
+    world: GroundTruth,
+    optimizer: optax.GradientTransformation,
+    batch_size: int = 1024,
+) -> tuple[fit.State, fit.Chunk]:
+    """`fit.advance` for one dictionary on one world; pure, so `vmap` it over members."""
+    return fit.advance(
+        key,
+        state,
+        n_steps,
+        loss=dictionary.loss,
+        sample=lambda key: world.sample(key, batch_size).x,
+        optimizer=optimizer,
+        after=dictionary.after,
+    )
+
+
+def fit_dictionary(
+    key: Key[Array, ""],
+    dictionary: Dictionary,
+    world: GroundTruth,
+    n_steps: int = 4_000,
+    batch_size: int = 1024,
+    learning_rate: float = 3e-3,
+    chunk: int = 500,
+    progress: Callable[[int, dict[str, Any]], None] = lambda step, metrics: None,
+    checkpoints: fit.Checkpoints | None = None,
+) -> tuple[Any, fit.History]:
+    """Fits one dictionary, compiled, and returns its weights and one row per chunk.
+
+    Raises:
+        NonFiniteLossError: the loss became NaN or infinite.
+    """
+    key_init, key_data = jax.random.split(key)
+    optimizer = adam(learning_rate, n_steps)
+
+    @jax.jit
+    def step_chunk(state, n, dictionary, world):
+        return advance(
+            key_data,
+            dictionary,
+            state,
+            n,
+            world=world,
+            optimizer=optimizer,
+            batch_size=batch_size,
+        )
+
+    state, history = fit.run(
+        lambda state, n: step_chunk(state, n, dictionary, world),
+        start(key_init, dictionary, world.d_model, optimizer),
+        n_steps,
+        chunk,
+        progress,
+        checkpoints,
+    )
+    return state.params, history

@@ -1,0 +1,85 @@
+"""Scores of the decoder's directions against the true ones. No samples are needed.
+
+Cosines are signed unless `absolute=True`: a latent that points the other way has not
+recovered its feature. (`absolute=True` is what SAELens computes.)
+"""
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from synthetic.directions import random
+from synthetic.validation import require_finite, require_width
+from toymodels.scores.matching import Match, one_to_one
+
+Cosines = Float[np.ndarray, "latent feature"]
+
+
+def cosines(
+    W_dec: Float[Array | np.ndarray, "latent d_model"],
+    directions: Float[Array | np.ndarray, "feature d_model"],
+    absolute: bool = False,
+) -> Cosines:
+    """C_ij = w_i . d_j / (||w_i|| ||d_j||), 0 for a zero row, in float64."""
+    learned, true = np.asarray(W_dec, float), np.asarray(directions, float)
+    fix = "both are rows in the same activation space"
+    require_width("the width of W_dec", learned.shape[-1], true.shape[-1], fix)
+    require_finite("W_dec", learned)
+    require_finite("directions", true)
+    cosine = _unit(learned) @ _unit(true).T
+    return np.abs(cosine) if absolute else cosine
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    norm = np.linalg.norm(rows, axis=-1, keepdims=True)
+    return rows / np.where(norm > 0, norm, 1)
+
+
+def match(cosine: Cosines) -> Match:
+    """The one-to-one matching behind `mcc_dec`."""
+    return one_to_one(cosine)
+
+
+def mcc_dec(cosine: Cosines) -> float:
+    """Mean cosine over the min(m, n) one-to-one pairs (Song et al., arXiv 2505.20254).
+
+    With fewer latents than features it does not punish the features left over; see
+    `recovered`.
+    """
+    return float(match(cosine).value.mean())
+
+
+def recovered(cosine: Cosines) -> float:
+    """Sum of the matched cosines over all features: a missing feature counts 0."""
+    return float(match(cosine).value.sum() / cosine.shape[1])
+
+
+def feature_max_cosine(cosine: Cosines) -> float:
+    """mean_j max_i C_ij, the MMCS of Sharkey et al. (2022): is each feature found?"""
+    return float(cosine.max(axis=0).mean())
+
+
+def latent_max_cosine(cosine: Cosines) -> float:
+    """mean_i max_j C_ij: is each latent a feature?"""
+    return float(cosine.max(axis=1).mean())
+
+
+def uniqueness(cosine: Cosines) -> float:
+    """The number of different nearest features, over the number of latents."""
+    return len(np.unique(cosine.argmax(axis=1))) / cosine.shape[0]
+
+
+def chance_mcc_dec(
+    key: Key[Array, ""],
+    directions: Float[Array, "feature d_model"],
+    n_latents: int,
+    draws: int = 16,
+    absolute: bool = False,
+) -> float:
+    """The floor of `mcc_dec`: its mean over dictionaries of random directions."""
+    keys = jax.random.split(key, draws)
+    d_model = directions.shape[-1]
+    values = [
+        mcc_dec(cosines(random(k, n_latents, d_model), directions, absolute)) for k in keys
+    ]
+    return float(np.mean(values))

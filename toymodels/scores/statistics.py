@@ -1,0 +1,124 @@
+"""Sufficient statistics of a dictionary on a world: one pass, any number of samples.
+
+`measure` reduces a block of samples to counts and centred moments; `merge` joins two
+blocks. Blocks leave the device in float32, where counts up to 2**24 are exact and moments
+are taken about the block's own mean; `merge` then runs in float64 on the host, so nothing
+cancels however many samples go by.
+"""
+
+from collections.abc import Iterable
+from functools import reduce
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from synthetic.base import Batch
+
+Numbers = Array | np.ndarray
+
+_SMALLEST_NORM = 1e-6
+
+
+class Statistics(NamedTuple):
+    """Sums over samples; "on" means non-zero.
+
+    Attributes:
+        n: number of samples.
+        z_on, a_on: [latent], [feature]: how often each is on.
+        both_on: [latent, feature]: how often both are.
+        z_mean, a_mean: [latent], [feature].
+        z_m2, a_m2: sums of squared deviations from the mean.
+        za: [latent, feature]: sums of products of deviations.
+        x_mean: [d_model].
+        x_m2: sum of ||x - x_mean||^2.
+        error: sum of ||x - x_hat||^2.
+        norm_ratio: sum of ||x_hat|| / ||x|| over samples with ||x|| > 1e-6.
+        norm_count: the number of those samples.
+    """
+
+    n: Numbers
+    z_on: Numbers
+    a_on: Numbers
+    both_on: Numbers
+    z_mean: Numbers
+    a_mean: Numbers
+    z_m2: Numbers
+    a_m2: Numbers
+    za: Numbers
+    x_mean: Numbers
+    x_m2: Numbers
+    error: Numbers
+    norm_ratio: Numbers
+    norm_count: Numbers
+
+
+def measure(
+    batch: Batch, z: Float[Array, "batch latent"], x_hat: Float[Array, "batch d_model"]
+) -> Statistics:
+    """The statistics of one block of at most 2**24 samples."""
+    x, features = batch.x, batch.features
+    if not 0 < x.shape[0] <= 2**24:
+        raise ValueError(
+            f"a block has {x.shape[0]} samples, expected 1 to {2**24}; merge more blocks"
+        )
+    z_on, a_on = (z != 0).astype(jnp.float32), (features != 0).astype(jnp.float32)
+    z_mean, a_mean, x_mean = z.mean(0), features.mean(0), x.mean(0)
+    z_off, a_off = z - z_mean, features - a_mean
+    norm = jnp.linalg.norm(x, axis=-1)
+    counted = norm > _SMALLEST_NORM
+    ratio = jnp.linalg.norm(x_hat, axis=-1) / jnp.where(counted, norm, 1)
+    return Statistics(
+        n=jnp.float32(x.shape[0]),
+        z_on=z_on.sum(0),
+        a_on=a_on.sum(0),
+        both_on=z_on.T @ a_on,
+        z_mean=z_mean,
+        a_mean=a_mean,
+        z_m2=jnp.square(z_off).sum(0),
+        a_m2=jnp.square(a_off).sum(0),
+        za=z_off.T @ a_off,
+        x_mean=x_mean,
+        x_m2=jnp.square(x - x_mean).sum(),
+        error=jnp.square(x - x_hat).sum(),
+        norm_ratio=jnp.where(counted, ratio, 0).sum(),
+        norm_count=counted.sum(dtype=jnp.float32),
+    )
+
+
+def merge(a: Statistics, b: Statistics) -> Statistics:
+    """The statistics of both blocks together (Chan, Golub & LeVeque 1983).
+
+    M2 = M2_a + M2_b + (mean_b - mean_a)^2 n_a n_b / n, and likewise for products.
+    """
+    n = a.n + b.n
+    weight = a.n * b.n / n
+    z_step, a_step = b.z_mean - a.z_mean, b.a_mean - a.a_mean
+    x_step = b.x_mean - a.x_mean
+    summed = {
+        name: getattr(a, name) + getattr(b, name)
+        for name in ("z_on", "a_on", "both_on", "error", "norm_ratio", "norm_count")
+    }
+    return Statistics(
+        n=n,
+        z_mean=a.z_mean + z_step * (b.n / n),
+        a_mean=a.a_mean + a_step * (b.n / n),
+        x_mean=a.x_mean + x_step * (b.n / n),
+        z_m2=a.z_m2 + b.z_m2 + z_step**2 * weight,
+        a_m2=a.a_m2 + b.a_m2 + a_step**2 * weight,
+        za=a.za + b.za + z_step[..., :, None] * a_step[..., None, :] * weight,
+        x_m2=a.x_m2 + b.x_m2 + (x_step**2).sum(-1) * weight,
+        **summed,
+    )
+
+
+def on_host(block: Statistics) -> Statistics:
+    """The same numbers in NumPy float64."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), block)
+
+
+def merge_all(blocks: Iterable[Statistics]) -> Statistics:
+    """All blocks together, in float64 on the host."""
+    return reduce(merge, map(on_host, blocks))

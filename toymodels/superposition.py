@@ -1,0 +1,118 @@
+"""Toy models of superposition (Elhage et al. 2022, arXiv 2209.10652).
+
+n features are squeezed into m < n hidden dimensions by h = f W and read back through the
+transpose, f_hat = relu(h W^T + b) or h W^T + b. Row W_i is feature i's direction. (The
+paper writes W as m x n with columns W_i.)
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, ArrayLike, Float, Int, Key
+
+from synthetic.base import Batch
+from synthetic.directions import unit_rows
+from synthetic.validation import require_range
+from toymodels.fit import Outcome
+
+Rows = Float[Array, "feature hidden"]
+
+
+class Params(NamedTuple):
+    """Attributes:
+    W: [feature, hidden], tied: it embeds and reads out.
+    b: [feature], added before the output.
+    """
+
+    W: Array
+    b: Array
+
+
+@struct.dataclass
+class Bottleneck:
+    """The tied bottleneck model.
+
+    Attributes:
+        n_features: static.
+        n_hidden: static.
+        output: "relu" or "linear"; static.
+        importance: weight of each feature's error, a number or [feature]; a leaf.
+        init_scale: standard deviation of the initial W; None is Xavier's
+            sqrt(2 / (n_features + n_hidden)).
+    """
+
+    n_features: int = struct.field(pytree_node=False)
+    n_hidden: int = struct.field(pytree_node=False)
+    output: str = struct.field(pytree_node=False, default="relu")
+    importance: ArrayLike = 1.0
+    init_scale: ArrayLike | None = None
+
+    def __post_init__(self):
+        require_range("n_features", self.n_features, low=1)
+        require_range("n_hidden", self.n_hidden, low=1)
+        if self.output not in ("relu", "linear"):
+            raise ValueError(
+                f'output is "{self.output}", expected "relu" or "linear"; choose one'
+            )
+
+    def init(self, key: Key[Array, ""]) -> Params:
+        """Normal weights, zero biases."""
+        scale = self.init_scale
+        if scale is None:
+            scale = (2 / (self.n_features + self.n_hidden)) ** 0.5
+        W = jnp.asarray(scale) * jax.random.normal(key, (self.n_features, self.n_hidden))
+        return Params(W, jnp.zeros(self.n_features))
+
+    def hidden(
+        self, params: Params, features: Float[Array, "*batch feature"]
+    ) -> Float[Array, "*batch hidden"]:
+        """h = f W."""
+        return features @ params.W
+
+    def readout(
+        self, params: Params, hidden: Float[Array, "*batch hidden"]
+    ) -> Float[Array, "*batch feature"]:
+        """relu(h W^T + b), or without the relu for a linear output."""
+        out = hidden @ params.W.T + params.b
+        return jax.nn.relu(out) if self.output == "relu" else out
+
+    def loss(
+        self, params: Params, batch: Batch, memory: tuple, step: Int[Array, ""]
+    ) -> tuple[Float[Array, ""], Outcome]:
+        """mean_i I_i (f_i - f_hat_i)^2, averaged over the batch and the features.
+
+        The paper sums over the features: its loss is n_features times this one. Like the
+        authors' notebook the target is |f|, which matters only for signed features.
+        """
+        out = self.readout(params, self.hidden(params, batch.features))
+        error = jnp.square(jnp.abs(batch.features) - out)
+        return jnp.mean(self.importance * error), Outcome({})
+
+
+def feature_norms(W: Rows) -> Float[Array, " feature"]:
+    """||W_i||: about 1 for a represented feature, 0 for a dropped one."""
+    return jnp.linalg.norm(W, axis=-1)
+
+
+def gram(W: Rows) -> Float[Array, "feature feature"]:
+    """W W^T: norms on the diagonal, interference off it. (W^T W in the paper.)"""
+    return W @ W.swapaxes(-1, -2)
+
+
+def dimensionality(W: Rows) -> Float[Array, " feature"]:
+    """D_i = ||W_i||^2 / sum_j (W_i/||W_i|| . W_j)^2, j = i included; 0 for a zero row.
+
+    1 is a dimension of its own, 1/2 an antipodal pair, 2/5 a pentagon. The sum over i is
+    at most n_hidden, and equal to it for tight frames and orthogonal unions of them.
+    """
+    norm_squared = jnp.sum(jnp.square(W), axis=-1)
+    projections = unit_rows(W) @ W.swapaxes(-1, -2)
+    shared = jnp.sum(jnp.square(projections), axis=-1)
+    return norm_squared / jnp.where(shared > 0, shared, 1)
+
+
+def dimensions_per_feature(W: Rows) -> Float[Array, ""]:
+    """D* = n_hidden / ||W||_F^2."""
+    return W.shape[-1] / jnp.sum(jnp.square(W), axis=(-2, -1))
