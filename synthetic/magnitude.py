@@ -41,7 +41,8 @@ class Uniform:
     high: ArrayLike = 1.0
 
     def from_level(self, level: Level) -> Level:
-        return self.low + (self.high - self.low) * level
+        low, high = jnp.asarray(self.low), jnp.asarray(self.high)
+        return low + (high - low) * level
 
 
 @struct.dataclass

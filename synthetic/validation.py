@@ -7,15 +7,17 @@ concrete (Python and NumPy numbers, arrays outside `jit`) and lets tracers pass.
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 
 def concrete(value: Any) -> np.ndarray | None:
     """`value` as a NumPy array, or None where its numbers are not known yet."""
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return None
     if isinstance(value, jax.Array):
-        if value.is_deleted() or jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+        if value.is_deleted() or jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
             return None
         return np.asarray(value)
     if isinstance(value, (bool, int, float, list, tuple, np.ndarray, np.generic)):

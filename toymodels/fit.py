@@ -60,14 +60,7 @@ class Outcome(NamedTuple):
     memory: PyTree = ()
 
 
-class Loss(Protocol):
-    """The objective of one batch, with what it saw on the way."""
-
-    def __call__(
-        self, params: PyTree, batch: PyTree, memory: PyTree, step: Int[Array, ""]
-    ) -> tuple[Array, Outcome]: ...
-
-
+Loss = Callable[[PyTree, PyTree, PyTree, Int[Array, ""]], tuple[Array, Outcome]]
 Sample = Callable[[Key[Array, ""]], PyTree]
 After = Callable[[Key[Array, ""], State, PyTree], State]
 

@@ -1,5 +1,7 @@
 """ReLU SAE with an L1 penalty (Bricken et al. 2023; Cunningham et al. 2023)."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -55,14 +57,15 @@ class ReLU:
         return error + self.sparsity * penalty, Outcome(metrics, memory)
 
     def after(self, key, state, x):
-        state = state.replace(params=base.with_unit_rows(state.params))
-        if self.revive is None:
+        state = replace(state, params=base.with_unit_rows(state.params))
+        revive = self.revive
+        if revive is None:
             return state
-        dead = state.memory > self.revive.dead_after
+        dead = state.memory > revive.dead_after
 
         def revived(state):
             x_hat = self.decode(state.params, self.encode(state.params, x))
-            return revival.resample(key, state, x, x_hat, dead, self.revive.scale)
+            return revival.resample(key, state, x, x_hat, dead, revive.scale)
 
-        due = self.revive.is_due(state.step)
+        due = revive.is_due(state.step)
         return lax.cond(due, revived, lambda state: state, state)

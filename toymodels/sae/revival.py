@@ -4,6 +4,8 @@ A latent is dead when it has been silent for a number of *samples*, whatever the
 size. The counter is a variant's `memory`.
 """
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -107,7 +109,8 @@ def resample(
         b_enc=jnp.where(dead, 0, params.b_enc),
         W_dec=jnp.where(dead[:, None], direction, params.W_dec),
     )
-    return state.replace(
+    return replace(
+        state,
         params=replaced,
         opt=_without_moments(state.opt, params, dead),
         memory=jnp.where(dead, 0, state.memory),

@@ -1,5 +1,7 @@
 """TopK SAE with the AuxK loss (Gao et al. 2024, arXiv 2406.04093)."""
 
+from dataclasses import replace
+
 import jax
 from flax import struct
 from jaxtyping import ArrayLike
@@ -60,4 +62,4 @@ class TopK:
         return error + self.aux * aux, Outcome(metrics, revival.count_quiet(memory, z))
 
     def after(self, key, state, x):
-        return state.replace(params=base.with_unit_rows(state.params))
+        return replace(state, params=base.with_unit_rows(state.params))

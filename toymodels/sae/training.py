@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Int, Key
 
@@ -18,8 +19,8 @@ def adam(
     """Adam at a constant rate that falls linearly to 0 over the last `decay` of the run."""
     decay_steps = max(1, round(decay * n_steps))
 
-    def schedule(step: Int[Array, ""]) -> Array:
-        return learning_rate * ((n_steps - step) / decay_steps).clip(0, 1)
+    def schedule(step):
+        return learning_rate * jnp.clip((n_steps - step) / decay_steps, 0, 1)
 
     return optax.adam(schedule)
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from toymodels.scores.geometry import Cosines, match
-from toymodels.scores.statistics import Statistics
+from toymodels.scores.statistics import Numbers, Statistics
 
 
 class Detection(NamedTuple):
@@ -28,11 +28,11 @@ class Detection(NamedTuple):
     f1: Float[np.ndarray, " item"]
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def _ratio(part: Numbers, whole: Numbers) -> np.ndarray:
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1), 0.0)
 
 
-def _detection(both: np.ndarray, latent: np.ndarray, feature: np.ndarray) -> Detection:
+def _detection(both: Numbers, latent: Numbers, feature: Numbers) -> Detection:
     return Detection(
         _ratio(both, latent), _ratio(both, feature), _ratio(2 * both, latent + feature)
     )
