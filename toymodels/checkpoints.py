@@ -1,5 +1,7 @@
 """Checkpoints of training runs, written by orbax: whole or not at all."""
 
+import time
+from functools import cached_property
 from pathlib import Path
 
 import jax
@@ -17,27 +19,33 @@ class CheckpointMismatchError(ValueError):
 class DirectoryCheckpoints:
     """Keeps the newest state and its metrics under one directory.
 
+    Nothing is made on disk before the first save.
+
     Args:
-        directory: made when missing; each checkpoint is a folder named by its step.
-        every: steps between two checkpoints; chunks in between are not written.
+        directory: each checkpoint is a folder in it, named by its step.
+        seconds: the least time between two saves; states in between are not written.
         keep: how many of the newest checkpoints stay.
     """
 
-    def __init__(self, directory: str | Path, every: int = 1, keep: int = 1):
+    def __init__(self, directory: str | Path, seconds: float = 0.0, keep: int = 1):
         self.directory = Path(directory).absolute()
-        self.every = every
+        self.seconds, self.keep = seconds, keep
+        self._last_save = time.monotonic()
+
+    @cached_property
+    def _manager(self) -> ocp.CheckpointManager:
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, enable_async_checkpointing=False
+            max_to_keep=self.keep, enable_async_checkpointing=False
         )
-        self._manager = ocp.CheckpointManager(self.directory, options=options)
+        return ocp.CheckpointManager(self.directory, options=options)
 
     @property
     def latest_step(self) -> int | None:
-        return self._manager.latest_step()
+        return self._manager.latest_step() if self.directory.exists() else None
 
     def save(self, step: int, state: PyTree, history: History) -> None:
-        """Writes `state` and `history` unless fewer than `every` steps have passed."""
-        if step - (self.latest_step or 0) < self.every:
+        """Writes `state` and `history` unless the last save is too recent."""
+        if time.monotonic() - self._last_save < self.seconds:
             return
         rows = {"step": history.step, **history.metrics}
         self._manager.save(
@@ -47,6 +55,7 @@ class DirectoryCheckpoints:
                 history=ocp.args.StandardSave(rows),
             ),
         )
+        self._last_save = time.monotonic()
 
     def restore(self, state: PyTree) -> tuple[PyTree, History] | None:
         """The newest checkpoint, or None when there is none.
@@ -79,6 +88,3 @@ class DirectoryCheckpoints:
                 f"expected {expected[:4]}...; its settings differ: delete it or use "
                 "another directory"
             )
-
-    def close(self) -> None:
-        self._manager.close()

@@ -40,6 +40,13 @@ def match(cosine: Cosines) -> Match:
     return one_to_one(cosine)
 
 
+def in_matched_order(cosine: Cosines) -> Cosines:
+    """The rows reordered: row j is feature j's match, latents without one come last."""
+    pairs = match(cosine)
+    rest = np.setdiff1d(np.arange(len(cosine)), pairs.latent)
+    return cosine[np.concatenate([pairs.latent, rest])]
+
+
 def mcc_dec(cosine: Cosines) -> float:
     """Mean cosine over the min(m, n) one-to-one pairs (Song et al., arXiv 2505.20254).
 

@@ -8,7 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jax import lax
+from jaxtyping import Array, Float, Key, PyTree
 
 from synthetic.base import Batch, GroundTruth, KnownDirections
 from toymodels.scores import classification, controls, geometry, reconstruction
@@ -154,6 +155,39 @@ def blocks(
         batch = sample(key)
         z, x_hat = codes(batch)
         yield jax.device_get(reduce_block(batch, jnp.asarray(z), jnp.asarray(x_hat)))
+
+
+def member_statistics(
+    codes: Callable[[PyTree, Batch], tuple[Array, Array]],
+    members: PyTree,
+    world: GroundTruth,
+    key: Key[Array, ""],
+    n_samples: int = 65_536,
+    block: int = 8_192,
+) -> list[Statistics]:
+    """The statistics of many dictionaries on the same samples.
+
+    Args:
+        codes: `(member, batch) -> (z, x_hat)`, pure.
+        members: a pytree whose leaves are stacked along a leading axis.
+        world: shared by all.
+        key: of the samples.
+        n_samples: rounded up to whole blocks.
+        block: samples held in memory at once.
+    """
+
+    @jax.jit
+    def measure_block(members, world, key):
+        batch = world.sample(key, block)
+        return lax.map(lambda member: measure(batch, *codes(member, batch)), members)
+
+    keys = jax.random.split(key, -(-n_samples // block))
+    found = [jax.device_get(measure_block(members, world, key)) for key in keys]
+    n_members = len(jax.tree.leaves(members)[0])
+    return [
+        merge_all(jax.tree.map(lambda leaf: leaf[i], one) for one in found)  # noqa: B023
+        for i in range(n_members)
+    ]
 
 
 def callable_on_arrays(function: Callable[[Any], Any], example: Any) -> Callable:

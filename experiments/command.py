@@ -1,0 +1,218 @@
+"""The command line of the experiments."""
+
+import argparse
+import ast
+import dataclasses
+import difflib
+import hashlib
+import importlib
+import pkgutil
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import experiments
+from experiments import records
+from experiments.experiment import Experiment, Job, Result
+from toymodels.checkpoints import CheckpointMismatchError
+from toymodels.fit import NonFiniteLossError
+
+USAGE_ERROR, CHECK_FAILED, INTERRUPTED = 2, 1, 130
+
+
+class CommandError(ValueError):
+    """The command's words do not fit; the message says what would."""
+
+
+def catalogue() -> dict[str, Experiment]:
+    """Every experiment of this package by name: each module that defines EXPERIMENT."""
+    names = [module.name for module in pkgutil.iter_modules(experiments.__path__)]
+    modules = [
+        importlib.import_module(f"experiments.{name}")
+        for name in names
+        if name != "__main__"
+    ]
+    found = [module.EXPERIMENT for module in modules if hasattr(module, "EXPERIMENT")]
+    return {experiment.name: experiment for experiment in found}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command and returns its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.redraw is not None:
+            return _redraw(options.redraw)
+        if options.name is None:
+            return _list()
+        return _run(options)
+    except (CommandError, records.RecordError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except (NonFiniteLossError, CheckpointMismatchError) as error:
+        print(f"stopped: {error}", file=sys.stderr)
+        return CHECK_FAILED
+    except KeyboardInterrupt:
+        print(
+            "interrupted; the same command resumes from the newest checkpoint",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments",
+        description="Runs an experiment, writes its record and draws its figures. Without "
+        "a name it lists all of them.",
+    )
+    parser.add_argument("name", nargs="?", help="which experiment")
+    parser.add_argument("--quick", action="store_true", help="a size that ends in a minute")
+    parser.add_argument("--seed", type=int, default=0, help="of all keys (default 0)")
+    parser.add_argument("--out", type=Path, help="where to write (default runs/NAME)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", help="change a setting"
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="exit status 1 when a check of the record fails",
+    )
+    parser.add_argument(
+        "--redraw", type=Path, metavar="DIR", help="redraw a record's figures"
+    )
+    return parser
+
+
+def _list() -> int:
+    for experiment in catalogue().values():
+        print(f"{experiment.name}  ({experiment.minutes:g} min on two cores)")
+        print(f"    {experiment.question}\n    {experiment.source}")
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    experiment = _find(options.name)
+    settings = experiment.quick if options.quick else experiment.settings
+    settings = override(settings, options.set)
+    directory = options.out or Path("runs") / experiment.name
+    records.require_writable(directory)
+    job = Job(directory, _signature(experiment.name, settings, options.seed))
+
+    started = time.monotonic()
+    result = experiment.run(settings, options.seed, job)
+    seconds = job.seconds | {"total": round(time.monotonic() - started, 2)}
+    record = records.Record(
+        name=experiment.name,
+        settings=dataclasses.asdict(settings),
+        seed=options.seed,
+        metrics=result.metrics,
+        checks=result.checks,
+        seconds=seconds,
+        versions=records.versions(),
+        device=records.device(),
+    )
+    path = records.write(directory, record, result.arrays)
+    shutil.rmtree(job.checkpoint_root, ignore_errors=True)
+    drawn = _draw(experiment.figures, directory)
+    _print(result, record, [path, directory / records.ARRAYS, *drawn])
+    return CHECK_FAILED if options.check and not record.passed else 0
+
+
+def _find(name: str) -> Experiment:
+    known = catalogue()
+    if name in known:
+        return known[name]
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f'did you mean "{close[0]}"?' if close else "`python -m experiments` lists them"
+    raise CommandError(
+        f'there is no experiment "{name}", expected one of {", ".join(known)}; {hint}'
+    )
+
+
+def override(settings: Any, assignments: Sequence[str]) -> Any:
+    """`settings` with each "field=value" put in, values of the field's own type.
+
+    Raises:
+        CommandError: a field is unknown or a value does not parse to the field's type.
+    """
+    fields = {
+        field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)
+    }
+    for assignment in assignments:
+        name, separator, text = assignment.partition("=")
+        if not separator or name not in fields:
+            close = difflib.get_close_matches(name, fields, n=1)
+            hint = f'; did you mean "{close[0]}"?' if close else "; write --set field=value"
+            raise CommandError(
+                f'there is no setting "{name}", expected one of {", ".join(fields)}{hint}'
+            )
+        fields[name] = _parse(name, text, fields[name])
+    return type(settings)(**fields)
+
+
+def _parse(name: str, text: str, default: Any) -> Any:
+    try:
+        value = text if isinstance(default, str) else ast.literal_eval(text)
+        if isinstance(default, tuple):
+            value = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+        if isinstance(default, float) and type(value) is int:
+            value = float(value)
+        if type(value) is not type(default):
+            raise ValueError
+    except (ValueError, SyntaxError):
+        raise CommandError(
+            f'setting {name} cannot be "{text}", expected {type(default).__name__} like '
+            f"{default!r}; check the spelling"
+        ) from None
+    return value
+
+
+def _signature(name: str, settings: Any, seed: int) -> str:
+    return hashlib.sha256(f"{name} {settings!r} {seed}".encode()).hexdigest()[:12]
+
+
+def _redraw(directory: Path) -> int:
+    content, _ = records.read(directory)
+    for path in _draw(_find(content["name"]).figures, directory):
+        print(path)
+    return 0
+
+
+def _draw(figures: tuple[ModuleType, ...], directory: Path) -> list[Path]:
+    content, arrays = records.read(directory)
+    return [
+        path for figure in figures for path in _save(figure, content, arrays, directory)
+    ]
+
+
+def _save(
+    figure: ModuleType,
+    content: dict[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    directory: Path,
+) -> list[Path]:
+    from figures import style
+
+    name = figure.__name__.rsplit(".", 1)[-1]
+    return style.save(figure.draw(content, arrays), directory / name)
+
+
+def _print(result: Result, record: records.Record, paths: Sequence[Path]) -> None:
+    print("\n".join(result.table))
+    print("\nchecks")
+    for check in record.checks:
+        low = "-inf" if check.low is None else f"{check.low:.5g}"
+        high = "inf" if check.high is None else f"{check.high:.5g}"
+        mark = "pass" if check.passed else "FAIL"
+        print(
+            f"  {mark}  {check.name} = {check.value:.5g} in [{low}, {high}]  ({check.source})"
+        )
+    stages = ", ".join(f"{name} {spent:.1f} s" for name, spent in record.seconds.items())
+    print(f"\n{stages} on {record.device}\n")
+    print("\n".join(f"  {path}" for path in paths))
