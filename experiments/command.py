@@ -210,9 +210,8 @@ def _print(result: Result, record: records.Record, paths: Sequence[Path]) -> Non
         low = "-inf" if check.low is None else f"{check.low:.5g}"
         high = "inf" if check.high is None else f"{check.high:.5g}"
         mark = "pass" if check.passed else "FAIL"
-        print(
-            f"  {mark}  {check.name} = {check.value:.5g} in [{low}, {high}]  ({check.source})"
-        )
+        print(f"  {mark}  {check.name} = {check.value:.5g} in [{low}, {high}]")
+        print(f"        {check.source}")
     stages = ", ".join(f"{name} {spent:.1f} s" for name, spent in record.seconds.items())
     print(f"\n{stages} on {record.device}\n")
     print("\n".join(f"  {path}" for path in paths))

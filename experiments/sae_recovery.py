@@ -342,7 +342,7 @@ def table(scores: dict, metrics: dict) -> list[str]:
 EXPERIMENT = Experiment(
     name="sae_recovery",
     question="Do sparse autoencoders find the features a toy model holds in superposition?",
-    source="toy model: Elhage et al. 2022; TopK: Gao et al. 2024; ReLU+L1: Bricken et al. 2023",
+    source="Elhage et al. 2022; Gao et al. 2024 (TopK); Bricken et al. 2023 (ReLU+L1)",
     minutes=1,
     settings=Settings(),
     quick=Settings(model_steps=1_500, steps=1_000, n_seeds=2, n_samples=16_384),

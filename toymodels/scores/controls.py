@@ -44,7 +44,7 @@ def random_at_l0(
     center = x.mean(0)
     projections = (x - center) @ W_dec.T
     share_off = jnp.clip(1 - l0 / n_latents, 0, 1)
-    threshold = jnp.maximum(jnp.quantile(projections, share_off), 0)
+    threshold = jnp.quantile(projections, share_off)
     return RandomDictionary(W_dec, threshold, center)
 
 

@@ -24,7 +24,12 @@ def scores(
     directions: Float[Array | np.ndarray, "feature d_model"],
     absolute: bool = False,
 ) -> dict[str, float]:
-    """Every score by name; see the modules of this package for their formulas."""
+    """Every score by name; see the modules of this package for their formulas.
+
+    Raises:
+        ValueError: a statistic, `W_dec` or `directions` is not finite, or widths differ.
+    """
+    _require_finite(statistics)
     cosine = geometry.cosines(W_dec, directions, absolute)
     latent = classification.by_latent(statistics, cosine)
     feature = classification.by_feature(statistics, cosine)
@@ -194,8 +199,8 @@ def callable_on_arrays(function: Callable[[Any], Any], example: Any) -> Callable
     """`function` compiled where JAX can trace it, else called with NumPy arrays."""
     try:
         jax.eval_shape(function, jnp.asarray(example))
-    except TypeError:
-        return lambda array: np.asarray(function(np.asarray(array)))
+    except Exception:  # what a tracer makes other code raise depends on that code
+        return lambda array: np.asarray(function(np.array(array)))
     return jax.jit(function)
 
 
@@ -205,13 +210,24 @@ def decoder_rows(
     """Row i is decode(e_i) - decode(0), exact for an affine decoder.
 
     Raises:
-        ValueError: `decode` is not affine, so it has no rows to compare with directions.
+        ValueError: `decode` is not affine, so it has no rows to compare with directions;
+            or it does not return one row per sample.
     """
-    origin = np.asarray(decode(jnp.zeros((1, n_latents))))
-    rows = np.asarray(decode(jnp.eye(n_latents))) - origin
+
+    def decoded(z):
+        x_hat = np.asarray(decode(z))
+        if x_hat.ndim != 2 or len(x_hat) != len(z):
+            raise ValueError(
+                f"decode returned shape {x_hat.shape} for {len(z)} rows of latents, "
+                f"expected [{len(z)}, d_model]; return one reconstruction per row"
+            )
+        return x_hat
+
+    origin = decoded(jnp.zeros((1, n_latents)))
+    rows = decoded(jnp.eye(n_latents)) - origin
     z = jax.random.uniform(key, (8, n_latents))
-    left, right = np.asarray(decode(z)), np.asarray(z) @ rows + origin
-    gap = np.abs(left - right).max() / max(np.abs(right).max(), 1e-12)
+    moved, affine = decoded(z) - origin, np.asarray(z) @ rows
+    gap = np.abs(moved - affine).max() / max(np.abs(affine).max(), 1e-12)
     if not gap < 1e-2:
         raise ValueError(
             f"decode(z) differs from its affine form z W + b by {gap:.1%}, expected an "
@@ -221,9 +237,10 @@ def decoder_rows(
 
 
 def _require_codes(z: Any, batch_size: int) -> None:
-    if z.ndim != 2 or z.shape[0] != batch_size:
+    if getattr(z, "ndim", None) != 2 or z.shape[0] != batch_size:
+        came = f"shape {tuple(z.shape)}" if hasattr(z, "shape") else f"a {type(z).__name__}"
         raise ValueError(
-            f"encode returned shape {tuple(z.shape)} for {batch_size} samples, expected "
+            f"encode returned {came} for {batch_size} samples, expected "
             f"[{batch_size}, n_latents]; return one row of latents per sample"
         )
     if not np.isfinite(z).all():
@@ -231,3 +248,12 @@ def _require_codes(z: Any, batch_size: int) -> None:
             "encode returned NaN or infinite values, expected finite latents; look for "
             "NaN in the weights"
         )
+
+
+def _require_finite(statistics: Statistics) -> None:
+    for name, numbers in statistics._asdict().items():
+        if not np.isfinite(numbers).all():
+            raise ValueError(
+                f"{name} over the samples is NaN or infinite, expected finite numbers; "
+                "look for samples on which encode or decode overflows or divides by 0"
+            )

@@ -2,8 +2,8 @@
 
 `measure` reduces a block of samples to counts and centred moments; `merge` joins two
 blocks. Blocks leave the device in float32, where counts up to 2**24 are exact and moments
-are taken about the block's own mean; `merge` then runs in float64 on the host, so nothing
-cancels however many samples go by.
+are taken about the block's own mean, kept as two float32 numbers; `merge` then runs in
+float64 on the host, so nothing cancels however many samples go by.
 """
 
 from collections.abc import Iterable
@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
 from synthetic.base import Batch
@@ -30,10 +31,11 @@ class Statistics(NamedTuple):
         z_on, a_on: [latent], [feature]: how often each is on.
         both_on: [latent, feature]: how often both are.
         z_mean, a_mean: [latent], [feature].
+        z_low, a_low: what rounding took from these means; add it. `on_host` has.
         z_m2, a_m2: sums of squared deviations from the mean.
         za: [latent, feature]: sums of products of deviations.
-        x_mean: [d_model].
-        x_m2: sum of ||x - x_mean||^2.
+        x_mean, x_low: [d_model], likewise.
+        x_m2: sum of ||x - E x||^2.
         error: sum of ||x - x_hat||^2.
         norm_ratio: sum of ||x_hat|| / ||x|| over samples with ||x|| > 1e-6.
         norm_count: the number of those samples.
@@ -45,10 +47,13 @@ class Statistics(NamedTuple):
     both_on: Numbers
     z_mean: Numbers
     a_mean: Numbers
+    z_low: Numbers
+    a_low: Numbers
     z_m2: Numbers
     a_m2: Numbers
     za: Numbers
     x_mean: Numbers
+    x_low: Numbers
     x_m2: Numbers
     error: Numbers
     norm_ratio: Numbers
@@ -65,8 +70,9 @@ def measure(
             f"a block has {x.shape[0]} samples, expected 1 to {2**24}; merge more blocks"
         )
     z_on, a_on = (z != 0).astype(jnp.float32), (features != 0).astype(jnp.float32)
-    z_mean, a_mean, x_mean = z.mean(0), features.mean(0), x.mean(0)
-    z_off, a_off = z - z_mean, features - a_mean
+    z_mean, z_low, z_off = _centred(z)
+    a_mean, a_low, a_off = _centred(features)
+    x_mean, x_low, x_off = _centred(x)
     norm = jnp.linalg.norm(x, axis=-1)
     counted = norm > _SMALLEST_NORM
     ratio = jnp.linalg.norm(x_hat, axis=-1) / jnp.where(counted, norm, 1)
@@ -77,15 +83,26 @@ def measure(
         both_on=z_on.T @ a_on,
         z_mean=z_mean,
         a_mean=a_mean,
+        z_low=z_low,
+        a_low=a_low,
         z_m2=jnp.square(z_off).sum(0),
         a_m2=jnp.square(a_off).sum(0),
-        za=z_off.T @ a_off,
+        za=jnp.matmul(z_off.T, a_off, precision=lax.Precision.HIGHEST),
         x_mean=x_mean,
-        x_m2=jnp.square(x - x_mean).sum(),
+        x_low=x_low,
+        x_m2=jnp.square(x_off).sum(),
         error=jnp.square(x - x_hat).sum(),
         norm_ratio=jnp.where(counted, ratio, 0).sum(),
         norm_count=counted.sum(dtype=jnp.float32),
     )
+
+
+def _centred(values: Float[Array, "batch item"]):
+    """The mean, what its rounding to float32 left out, and what is left about both."""
+    mean = values.mean(0)
+    off = values - mean
+    low = off.mean(0)
+    return mean, low, off - low
 
 
 def merge(a: Statistics, b: Statistics) -> Statistics:
@@ -95,8 +112,9 @@ def merge(a: Statistics, b: Statistics) -> Statistics:
     """
     n = a.n + b.n
     weight = a.n * b.n / n
-    z_step, a_step = b.z_mean - a.z_mean, b.a_mean - a.a_mean
-    x_step = b.x_mean - a.x_mean
+    z_step = (b.z_mean - a.z_mean) + (b.z_low - a.z_low)
+    a_step = (b.a_mean - a.a_mean) + (b.a_low - a.a_low)
+    x_step = (b.x_mean - a.x_mean) + (b.x_low - a.x_low)
     summed = {
         name: getattr(a, name) + getattr(b, name)
         for name in ("z_on", "a_on", "both_on", "error", "norm_ratio", "norm_count")
@@ -106,6 +124,9 @@ def merge(a: Statistics, b: Statistics) -> Statistics:
         z_mean=a.z_mean + z_step * (b.n / n),
         a_mean=a.a_mean + a_step * (b.n / n),
         x_mean=a.x_mean + x_step * (b.n / n),
+        z_low=a.z_low,
+        a_low=a.a_low,
+        x_low=a.x_low,
         z_m2=a.z_m2 + b.z_m2 + z_step**2 * weight,
         a_m2=a.a_m2 + b.a_m2 + a_step**2 * weight,
         za=a.za + b.za + z_step[..., :, None] * a_step[..., None, :] * weight,
@@ -115,8 +136,16 @@ def merge(a: Statistics, b: Statistics) -> Statistics:
 
 
 def on_host(block: Statistics) -> Statistics:
-    """The same numbers in NumPy float64."""
-    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), block)
+    """The same numbers in NumPy float64, the means whole."""
+    host = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), block)
+    return host._replace(
+        z_mean=host.z_mean + host.z_low,
+        a_mean=host.a_mean + host.a_low,
+        x_mean=host.x_mean + host.x_low,
+        z_low=np.zeros_like(host.z_low),
+        a_low=np.zeros_like(host.a_low),
+        x_low=np.zeros_like(host.x_low),
+    )
 
 
 def merge_all(blocks: Iterable[Statistics]) -> Statistics:
