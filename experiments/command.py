@@ -146,9 +146,14 @@ def override(settings: Any, assignments: Sequence[str]) -> Any:
     }
     for assignment in assignments:
         name, separator, text = assignment.partition("=")
-        if not separator or name not in fields:
+        if not separator:
+            raise CommandError(
+                f'--set was given "{assignment}", expected field=value; for example '
+                f"--set {next(iter(fields))}={next(iter(fields.values()))!r}"
+            )
+        if name not in fields:
             close = difflib.get_close_matches(name, fields, n=1)
-            hint = f'; did you mean "{close[0]}"?' if close else "; write --set field=value"
+            hint = f'; did you mean "{close[0]}"?' if close else "; check the spelling"
             raise CommandError(
                 f'there is no setting "{name}", expected one of {", ".join(fields)}{hint}'
             )

@@ -1,15 +1,17 @@
 """How often does a dictionary find every feature, and what does each remedy add?
 
 Sixteen seeds, each with a world, a start and data of its own. On an easy world (32
-orthogonal features in 32 dimensions, 2 of them present on average) any correct dictionary
-must succeed every time. On a hard one (64 random directions in 32 dimensions, 2.5 present)
-a bare TopK dictionary leaves some latents dead and others shared between two features; the
-remedies of the literature are added one by one. The control keeps its random decoder.
+orthogonal features in 32 dimensions, 2 present on average, 32 latents) any correct
+dictionary must succeed every time. With a constant k, TopK does not: with just as many
+latents as features none is dead, and a pair can settle on a mixture; k that starts high
+and falls cures it. On a hard world (64 random directions in 32 dimensions, 2.5 present, 64
+latents) a bare TopK leaves some latents dead and others shared by two features; remedies
+are added one by one. The control keeps its random decoder.
 
 Run:     python -m experiments recovery_seeds
 Takes:   about ten minutes on two cores
 Expect:  mcc_dec of at least 0.99 on every seed of the easy world; on the hard one medians
-         of 0.93 (bare), 0.98 (with AuxK) and above 0.99 (with AuxK and a decaying rate)
+         of 0.93 (bare) and above 0.99 (with AuxK, with AuxK and a decaying rate)
 """
 
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import Array, Key
 
 from experiments.experiment import Experiment, Job, Result
 from experiments.records import Check
@@ -58,8 +60,11 @@ class Recipe(NamedTuple):
     decay: float
 
 
+ANNEALED = TopK(32, k=4, k_start=8, anneal_steps=2_000)
+CONSTANT_K = "easy, TopK, constant k"  # a remark of the table, not a claim
 RECIPES = (
-    Recipe("TopK", "easy", TopK(32, k=4), 3e-3, 0.3),
+    Recipe("TopK, constant k", "easy", TopK(32, k=4), 3e-3, 0.3),
+    Recipe("TopK, k from 8 to 4", "easy", ANNEALED, 3e-3, 0.3),
     Recipe("ReLU+L1", "easy", ReLU(32, sparsity=0.1), 3e-3, 0.3),
     Recipe("bare TopK", "hard", TopK(64, k=3, aux=0.0), 1e-3, 0.0),
     Recipe("with AuxK", "hard", TopK(64, k=3), 1e-3, 0.0),
@@ -161,7 +166,11 @@ def make_checks(
         ),
     ]
     if settings.steps_easy >= Settings.steps_easy:
-        easy = {label: found.min() for label, found in values.items() if "easy" in label}
+        easy = {
+            label: found.min()
+            for label, found in values.items()
+            if label.startswith("easy") and label != CONSTANT_K
+        }
         found += [
             Check(f"{label}: lowest mcc_dec", lowest, 0.99, None, goal)
             for label, lowest in easy.items()

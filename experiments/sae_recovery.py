@@ -57,23 +57,22 @@ class Settings:
 
 
 def run(settings: Settings, seed: int, job: Job) -> Result:
-    key_model, key_fit, key_score = jax.random.split(random.key(seed), 3)
-    probability = firing.constant(
-        settings.n_features, settings.mean_l0 / settings.n_features
-    )
+    key_model, key_fit, key_score, key_floor = jax.random.split(random.key(seed), 4)
+    variants = members(settings)
+    density = settings.mean_l0 / settings.n_features
+    probability = firing.constant(settings.n_features, density)
     world = SparseFeatures(jnp.eye(settings.n_features), firing.Independent(probability))
     with job.stage("toy model"):
         model, model_history = train_model(key_model, world, settings, job)
     hidden = Hidden(world, model)
     with job.stage("dictionaries"):
-        variants = members(settings)
         states, history = fit_all(key_fit, variants, hidden, settings, job)
     with job.stage("scores"):
         scores = {
             name: score_members(key_score, variants[name], states[name], hidden, settings)
             for name in variants
         }
-        floor, ceiling = floor_and_ceiling(key_score, hidden, settings)
+        floor, ceiling = floor_and_ceiling(key_floor, hidden, settings)
     return summarise(
         settings, hidden, model_history, history, states, scores, floor, ceiling
     )
@@ -103,10 +102,9 @@ def train_model(key: Key[Array, ""], world: SparseFeatures, settings: Settings, 
 
 def members(settings: Settings) -> dict[str, PyTree]:
     """Each variant as one stacked pytree of [penalty * seed] dictionaries."""
-    n, seeds = settings.n_latents, settings.n_seeds
-    top = jax.vmap(lambda k: TopK(n, k=k))(jnp.repeat(jnp.array(settings.ks), seeds))
-    sparsity = jnp.repeat(jnp.array(settings.sparsities), seeds)
-    relu = jax.vmap(lambda weight: ReLU(n, sparsity=weight))(sparsity)
+    n, seeds = settings.n_latents, range(settings.n_seeds)
+    top = ensemble.stack([TopK(n, k=k) for k in settings.ks for _ in seeds])
+    relu = ensemble.stack([ReLU(n, sparsity=w) for w in settings.sparsities for _ in seeds])
     return {"TopK": top, "ReLU+L1": relu, "frozen decoder": FrozenDecoder(top)}
 
 
@@ -170,7 +168,7 @@ def score_members(
     world: Hidden,
     settings: Settings,
 ) -> dict[str, np.ndarray]:
-    """Every score as an array [penalty, seed]."""
+    """Every score as an array [penalty, seed], on the same samples for every variant."""
 
     def codes(member, batch):
         dictionary, params = member
@@ -178,7 +176,7 @@ def score_members(
         return z, dictionary.decode(params, z)
 
     found = report.member_statistics(
-        codes, (stacked, state.params), world, key, settings.n_samples
+        codes, (stacked, state.params), world, jax.random.clone(key), settings.n_samples
     )
     rows = [
         report.scores(statistics, W_dec, world.directions)
@@ -190,31 +188,27 @@ def score_members(
 
 def floor_and_ceiling(key: Key[Array, ""], world: Hidden, settings: Settings):
     """Scores of random directions at the true L0, and of the truth."""
-    key_samples, key_floor, key_example = jax.random.split(key, 3)
+    key_samples, key_random, key_chance, key_example = jax.random.split(key, 4)
     example = world.sample(key_example, 4_096)
     random_directions = controls.random_at_l0(
-        key_floor, example.x, settings.n_latents, settings.mean_l0
+        key_random, example.x, settings.n_latents, settings.mean_l0
     )
-    oracle = controls.oracle(world, example)
 
-    def found(control):
-        stacked = jax.tree.map(lambda leaf: leaf[None], control)
-        return report.member_statistics(
+    def found(control, W_dec):
+        statistics = report.member_statistics(
             lambda member, batch: member.codes(batch),
-            stacked,
+            ensemble.stack([control]),
             world,
-            key_samples,
+            jax.random.clone(key_samples),
             settings.n_samples,
-        )[0]
+        )
+        return report.scores(statistics[0], W_dec, world.directions)
 
-    floor = report.scores(
-        found(random_directions), random_directions.W_dec, world.directions
-    )
-    ceiling = report.scores(found(oracle), world.directions, world.directions)
+    floor = found(random_directions, random_directions.W_dec)
     floor["mcc_dec"] = geometry.chance_mcc_dec(
-        key_floor, world.directions, settings.n_latents
+        key_chance, world.directions, settings.n_latents
     )
-    return floor, ceiling
+    return floor, found(controls.oracle(world, example), world.directions)
 
 
 def summarise(

@@ -11,9 +11,9 @@ Directions = Float[Array, "feature d_model"]
 
 
 def unit_rows(rows: Float[Array, "*batch d_model"]) -> Float[Array, "*batch d_model"]:
-    """Each row divided by its length; a row of zeros stays zero."""
-    norm = jnp.linalg.norm(rows, axis=-1, keepdims=True)
-    return rows / jnp.where(norm > 0, norm, 1)
+    """Each row divided by its length; a row of zeros stays zero, its gradient finite."""
+    square = jnp.sum(jnp.square(rows), axis=-1, keepdims=True)
+    return rows / jnp.sqrt(jnp.where(square > 0, square, 1))
 
 
 def random(key: Key[Array, ""], n_features: int, d_model: int) -> Directions:
@@ -50,6 +50,7 @@ def equicorrelated(n_features: int, d_model: int, cosine: float) -> Directions:
     -1/(n-1) <= c < 1, and it fits where `d_model >= n_features`, or one less at the
     lower end (a simplex).
     """
+    require_range("n_features", n_features, low=2, fix="one row has no pairs")
     lowest = -1 / (n_features - 1)
     require_range("cosine", cosine, lowest - 1e-9, 1 - 1e-9, "spread the rows less")
     gram = (1 - cosine) * np.eye(n_features) + cosine

@@ -72,9 +72,12 @@ def zipf(n_features: int, exponent: float, first: float, last: float) -> Probabi
     require_probability("first", first)
     require_probability("last", last)
     require_range("exponent", exponent, low=1e-6, fix="use `linear` for a flat law")
+    require_range("n_features", n_features, low=2, fix="use `constant` for one feature")
     rank = jnp.arange(1, n_features + 1, dtype=jnp.float32)
     end = float(n_features) ** -exponent
-    return last + (first - last) * (rank**-exponent - end) / (1 - end)
+    # Rounding alone would leave [0, 1] here, and then the probabilities would too.
+    share = jnp.clip((rank**-exponent - end) / (1 - end), 0, 1)
+    return first * share + last * (1 - share)
 
 
 @struct.dataclass

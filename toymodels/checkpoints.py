@@ -37,7 +37,10 @@ class DirectoryCheckpoints:
         options = ocp.CheckpointManagerOptions(
             max_to_keep=self.keep, enable_async_checkpointing=False
         )
-        return ocp.CheckpointManager(self.directory, options=options)
+        handlers = {name: ocp.StandardCheckpointHandler() for name in ("state", "history")}
+        return ocp.CheckpointManager(
+            self.directory, options=options, item_handlers=handlers
+        )
 
     @property
     def latest_step(self) -> int | None:
@@ -80,11 +83,11 @@ class DirectoryCheckpoints:
 
     def _require_same_shapes(self, step: int, state: PyTree) -> None:
         stored = self._manager.item_metadata(step)["state"]
-        expected = [np.shape(leaf) for leaf in jax.tree.leaves(state)]
-        came = [tuple(leaf.shape) for leaf in jax.tree.leaves(stored)]
+        expected = sorted(np.shape(leaf) for leaf in jax.tree.leaves(state))
+        came = sorted(tuple(leaf.shape) for leaf in jax.tree.leaves(stored))
         if expected != came:
             raise CheckpointMismatchError(
-                f"the checkpoint at {self.directory} holds arrays of shapes {came[:4]}..., "
-                f"expected {expected[:4]}...; its settings differ: delete it or use "
-                "another directory"
+                f"the checkpoint at {self.directory} holds {len(came)} arrays of shapes "
+                f"{came[-3:]}, expected {len(expected)} of {expected[-3:]}; its settings "
+                "differ: delete it or use another directory"
             )

@@ -5,9 +5,10 @@ one host device per core. On an accelerator they run fastest side by side.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import AxisType, Mesh
@@ -15,6 +16,13 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import PyTree
 
 MEMBER = "member"
+
+
+def stack(members: Sequence[PyTree]) -> PyTree:
+    """One pytree whose leaves hold all members along a new leading axis."""
+    return jax.tree.map(
+        lambda *leaves: jnp.stack([jnp.asarray(x) for x in leaves]), *members
+    )
 
 
 def mesh(n_members: int) -> Mesh:

@@ -89,8 +89,8 @@ def advance(
 ) -> tuple[State, Chunk]:
     """Makes `n_steps` updates.
 
-    The batch of step t is `sample(fold_in(key, t))` and nothing else enters, so a run cut
-    anywhere equals the whole run bit for bit. `n_steps` may be traced: one compilation
+    The batch of step t depends on `(key, t)` alone, so a run cut anywhere equals the whole
+    run bit for bit. `n_steps` may be traced: one compilation
     serves every chunk length.
 
     Args:
@@ -103,19 +103,19 @@ def advance(
         after: `(key, state, batch) -> state`, once after each update: projections,
             resampling of dead latents.
     """
-    key_data, key_after = jax.random.split(key)
     gradient = jax.value_and_grad(loss, has_aux=True)
 
     def update(state: State) -> tuple[State, Metrics]:
+        key_data, key_after = jax.random.split(jax.random.fold_in(key, state.step))
         # The barrier keeps XLA from drawing the random numbers again in every consumer.
-        batch = lax.optimization_barrier(sample(jax.random.fold_in(key_data, state.step)))
+        batch = lax.optimization_barrier(sample(key_data))
         (value, (metrics, memory)), grads = gradient(
             state.params, batch, state.memory, state.step
         )
         updates, opt = optimizer.update(grads, state.opt, state.params)
         params = optax.apply_updates(state.params, updates)
         moved = State(state.step + 1, params, opt, memory)
-        moved = after(jax.random.fold_in(key_after, state.step), moved, batch)
+        moved = after(key_after, moved, batch)
         return moved, metrics | {"loss": value}
 
     def body(i, carry):

@@ -103,7 +103,8 @@ def resample(
     direction = unit_rows(residual[chosen])
     alive = ~dead
     norms = jnp.linalg.norm(params.W_enc, axis=0)
-    mean_norm = jnp.sum(norms * alive) / jnp.maximum(alive.sum(), 1)
+    counted = alive | ~alive.any()  # with none alive, all columns set the scale
+    mean_norm = jnp.sum(norms * counted) / counted.sum()
     replaced = params._replace(
         W_enc=jnp.where(dead, scale * mean_norm * direction.T, params.W_enc),
         b_enc=jnp.where(dead, 0, params.b_enc),

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 from flax import struct
 from jaxtyping import ArrayLike
 
@@ -26,12 +27,17 @@ class TopK:
         aux: weight of the auxiliary loss (1/32 in the paper); a leaf.
         dead_after: samples of silence after which a latent counts as dead; a leaf. (The
             paper's 10 million tokens never pass in a toy run.)
+        k_start: how many stay on at step 0, falling linearly to k (K annealing); 0 starts
+            at k. A leaf.
+        anneal_steps: over how many steps; a leaf.
     """
 
     n_latents: int = struct.field(pytree_node=False)
     k: ArrayLike = 4
     aux: ArrayLike = 1 / 32
     dead_after: ArrayLike = 20_000
+    k_start: ArrayLike = 0
+    anneal_steps: ArrayLike = 1
 
     def __post_init__(self):
         require_range("n_latents", self.n_latents, low=1)
@@ -51,9 +57,14 @@ class TopK:
     def decode(self, params, z):
         return base.decode(params, z)
 
+    def k_at(self, step):
+        """How many latents stay on at a training step."""
+        left = jnp.clip(1 - step / self.anneal_steps, 0, 1)
+        return self.k + jnp.round(jnp.maximum(self.k_start - self.k, 0) * left)
+
     def loss(self, params, x, memory, step):
         z_pre = base.pre_activation(params, x)
-        z = keep_k(jax.nn.relu(z_pre), self.k)
+        z = keep_k(jax.nn.relu(z_pre), self.k_at(step))
         x_hat = self.decode(params, z)
         error = base.squared_error(x, x_hat)
         dead = memory > self.dead_after

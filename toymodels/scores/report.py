@@ -1,5 +1,6 @@
 """One call from a dictionary and a world to a table of scores between floor and ceiling."""
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float, Key, PyTree
 
 from synthetic.base import Batch, GroundTruth, KnownDirections
+from synthetic.validation import require_width
 from toymodels.scores import classification, controls, geometry, reconstruction
 from toymodels.scores.statistics import Statistics, measure, merge_all
 
@@ -121,12 +123,14 @@ def score(
         ValueError: shapes do not fit, a value is not finite, or `decode` is not affine.
     """
     key_samples, key_example, key_probe, key_floor = jax.random.split(key, 4)
-    example = jax.jit(lambda k: world.sample(k, _CALIBRATION))(key_example)
+    example = _sample(world, key_example, _CALIBRATION)
     encode = callable_on_arrays(encode, example.x)
     z = encode(example.x)
     _require_codes(z, _CALIBRATION)
     decode = callable_on_arrays(decode, z)
     W_dec = decoder_rows(decode, z.shape[-1], key_probe)
+    fix = "decode maps latents back to the space of x"
+    require_width("the width of what decode returns", W_dec.shape[1], world.d_model, fix)
     keys = jax.random.split(key_samples, -(-n_samples // block))
 
     def codes(batch: Batch):
@@ -147,6 +151,12 @@ def score(
     )
 
 
+@functools.partial(jax.jit, static_argnames="batch_size")
+def _sample(world: GroundTruth, key: Key[Array, ""], batch_size: int) -> Batch:
+    """Compiled once for all worlds of one shape, however often they are scored."""
+    return world.sample(key, batch_size)
+
+
 def blocks(
     codes: Callable[[Batch], tuple[Any, Any]],
     world: GroundTruth,
@@ -154,10 +164,9 @@ def blocks(
     block: int,
 ) -> Iterator[Statistics]:
     """The statistics of one block of samples per key; `codes` gives z and x_hat."""
-    sample = jax.jit(lambda key: world.sample(key, block))
     reduce_block = jax.jit(measure)
     for key in keys:
-        batch = sample(key)
+        batch = _sample(world, key, block)
         z, x_hat = codes(batch)
         yield jax.device_get(reduce_block(batch, jnp.asarray(z), jnp.asarray(x_hat)))
 

@@ -1,0 +1,387 @@
+"""One call from two callables to a table: who may be scored, and what is refused."""
+
+import json
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from synthetic import random
+from synthetic.base import Batch
+from toymodels.scores import Report, report, score
+from toymodels.scores.statistics import measure, merge_all
+
+N_FEATURES, D_MODEL = 6, 4
+# Small whole numbers, so that x, z and x_hat are exact in float32 and in NumPy alike.
+ROWS = np.array(
+    [[2, 0, 0, 1], [0, 2, 1, 0], [0, -1, 2, 0], [1, 0, 0, 2], [1, 1, 0, 0], [0, 0, 1, -1]],
+    np.float32,
+)
+W_ENC = np.float32(ROWS[:5].T)
+W_DEC = np.float32(ROWS[:5] / 4)
+B_DEC = np.array([1, 0, -1, 0.5], np.float32)
+THRESHOLD = 3
+
+
+class Coins(NamedTuple):
+    """Features that are 1 with probability 1/4: a world that compiles fast."""
+
+    directions: jax.Array
+
+    @property
+    def n_features(self) -> int:
+        return self.directions.shape[0]
+
+    @property
+    def d_model(self) -> int:
+        return self.directions.shape[1]
+
+    def sample(self, key, batch_size) -> Batch:
+        fires = jax.random.bernoulli(key, 0.25, (batch_size, self.n_features))
+        features = fires.astype(jnp.float32)
+        return Batch(features @ self.directions, features)
+
+
+WORLD = Coins(jnp.asarray(ROWS))
+
+
+def jax_encode(x):
+    pre = x @ W_ENC - THRESHOLD
+    return jnp.where(pre > 0, pre, 0)
+
+
+def jax_decode(z):
+    return z @ W_DEC + B_DEC
+
+
+class Doubles(NamedTuple):
+    """Every sample has two of the five features, each with the value 1.5."""
+
+    directions: jax.Array
+
+    @property
+    def n_features(self) -> int:
+        return 5
+
+    @property
+    def d_model(self) -> int:
+        return 5
+
+    def sample(self, key, batch_size) -> Batch:
+        pairs = jnp.asarray([np.eye(5)[[i, j]].sum(0) for i in range(5) for j in range(i)])
+        features = 1.5 * pairs[jax.random.randint(key, (batch_size,), 0, len(pairs))]
+        return Batch(features @ self.directions, features)
+
+
+class Seen:
+    """A callable that remembers what kinds of array it got through with."""
+
+    def __init__(self, function):
+        self.function, self.finished = function, []
+
+    def __call__(self, array):
+        result = self.function(array)
+        self.finished.append(type(array))
+        return result
+
+
+def numpy_encode(x):
+    pre = x @ W_ENC - THRESHOLD
+    x.fill(np.nan)  # what it was given is its own
+    pre[pre <= 0] *= 0  # reads by a mask, which a tracer refuses with an IndexError
+    return pre
+
+
+def numpy_decode(z):
+    x_hat = np.empty((len(z), D_MODEL), np.float32)
+    np.matmul(z, W_DEC, out=x_hat)
+    z.fill(np.nan)
+    x_hat += B_DEC
+    return x_hat
+
+
+def scored(encode=jax_encode, decode=jax_decode, seed=0, **settings) -> Report:
+    settings = {"n_samples": 1000, "block": 512} | settings
+    return score(encode, decode, WORLD, random.key(seed), **settings)
+
+
+@pytest.fixture(scope="module")
+def jitted() -> Report:
+    return scored(jax.jit(jax_encode), jax.jit(jax_decode))
+
+
+def test_numbers_are_those_of_the_samples(jitted):
+    """Against NumPy on the very samples: the first of four keys, split once per block."""
+    keys = jax.random.split(jax.random.split(random.key(0), 4)[0], 2)
+    sample = jax.jit(lambda key: WORLD.sample(key, 512))
+    batches = [sample(key) for key in keys]
+    x = np.concatenate([batch.x for batch in batches]).astype(float)
+    a = np.concatenate([batch.features for batch in batches])
+    z = np.maximum(x @ W_ENC - THRESHOLD, 0)
+    x_hat = z @ W_DEC + B_DEC
+    lost, total = ((x - x_hat) ** 2).sum(), ((x - x.mean(0)) ** 2).sum()
+    assert jitted.n_samples == 1024  # 1,000, rounded up to whole blocks
+    assert jitted["l0"] == np.count_nonzero(z) / 1024
+    assert jitted["true_l0"] == np.count_nonzero(a) / 1024
+    # Float32 sums of 512 samples and four dimensions.
+    assert jitted["explained_variance"] == pytest.approx(1 - lost / total, abs=1e-6)
+    assert jitted["dead"] == np.mean(~(z != 0).any(0))
+    # The five rows are five of the six directions, scaled.
+    assert jitted["mcc_dec"] == pytest.approx(1, abs=1e-6)
+    assert jitted["recovered"] == pytest.approx(5 / 6, abs=1e-6)
+    hits = ((z != 0) & (a[:, :5] != 0)).sum(0)
+    assert jitted["latent_recall"] == pytest.approx(
+        np.mean(hits / (a[:, :5] != 0).sum(0)), abs=1e-12
+    )
+
+
+def test_functions_that_are_not_compiled_yet_score_the_same(jitted):
+    assert scored().to_dict() == jitted.to_dict()
+
+
+def test_numpy_callables_are_not_traced_and_score_the_same(jitted):
+    encode, decode = Seen(numpy_encode), Seen(numpy_decode)
+    found = scored(encode, decode)
+    assert set(encode.finished) == set(decode.finished) == {np.ndarray}
+    assert found.to_dict() == jitted.to_dict()
+
+
+@pytest.mark.parametrize("error", [TypeError, ValueError, RuntimeError, AttributeError])
+def test_whatever_a_tracer_makes_foreign_code_raise(error):
+    """Frameworks differ in what they say to an array that is not theirs."""
+
+    def foreign(array):
+        if not isinstance(array, np.ndarray):
+            raise error("expected an array of ours")
+        return 2 * array
+
+    called = report.callable_on_arrays(foreign, np.ones(3))
+    result = called(jnp.ones(3))
+    assert isinstance(result, np.ndarray)
+    np.testing.assert_array_equal(result, [2, 2, 2])
+
+
+def test_errors_of_the_callable_itself_come_through():
+    def broken(array):
+        raise KeyError("no such weight")
+
+    with pytest.raises(KeyError, match="no such weight"):
+        report.callable_on_arrays(broken, np.ones(3))(np.ones(3))
+
+
+def test_ceiling_and_floor(jitted):
+    """The world has no noise: its oracle is perfect. The floor has our L0 and no more."""
+    perfect = [name for name in jitted.values if name not in {"l0", "true_l0"}]
+    expected = dict.fromkeys(perfect, 1.0) | {"dead": 0.0, "dense": 0.0}
+    expected |= dict.fromkeys(["l0", "true_l0"], jitted["true_l0"])
+    # Float32 moments and reconstructions.
+    assert jitted.ceiling == pytest.approx(expected, abs=1e-5)
+    # Five standard errors: 1,024 samples, calibrated on 4,096 others; the L0 of a sample,
+    # in [0, 5], deviates by at most 2.5.
+    assert abs(jitted.floor["l0"] - jitted["l0"]) < 5 * 2.5 * np.sqrt(1 / 1024 + 1 / 4096)
+    assert jitted.floor["mcc_dec"] < 0.95 < jitted["mcc_dec"]
+    assert jitted.floor.keys() == jitted.ceiling.keys() == jitted.values.keys()
+
+
+def test_same_key_same_report_other_key_other_samples(jitted):
+    assert scored().values == jitted.values
+    other = scored(seed=1)
+    assert other["true_l0"] != jitted["true_l0"]
+    # What needs no samples stays: only rounding of one matrix product.
+    assert other["mcc_dec"] == pytest.approx(jitted["mcc_dec"], abs=1e-12)
+
+
+def test_blocks_join_to_the_whole():
+    """Three blocks as they come, against one `measure` of their samples together."""
+    keys = jax.random.split(random.key(3), 3)
+
+    def codes(batch):
+        z = jax_encode(batch.x)
+        return z, jax_decode(z)
+
+    compiled = jax.jit(lambda batch: measure(batch, *codes(batch)))
+    found = merge_all(report.blocks(codes, WORLD, keys, 256))
+    sample = jax.jit(lambda key: WORLD.sample(key, 256))
+    batches = [sample(key) for key in keys]
+    whole = jax.tree.map(lambda *leaves: np.concatenate(leaves), *batches)
+    expected = merge_all([compiled(whole)])
+    for name, one, other in zip(found._fields, found, expected, strict=True):
+        # Float32 sums of at most 768 terms.
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-4, err_msg=name)
+    assert found.n == 768
+
+
+def test_members_are_scored_as_each_alone():
+    """The statistics of a stack of dictionaries are those of its members."""
+    scales = jnp.array([0.5, 1.0, 2.0])
+
+    def codes(scale, batch):
+        z = jax_encode(batch.x)
+        return z, scale * jax_decode(z)
+
+    found = report.member_statistics(codes, scales, WORLD, random.key(4), 500, 256)
+    keys = jax.random.split(random.key(4), 2)
+    assert len(found) == 3
+    for scale, member in zip(scales, found, strict=True):
+        alone = merge_all(
+            report.blocks(lambda batch, s=scale: codes(s, batch), WORLD, keys, 256)
+        )
+        for name, one, other in zip(member._fields, member, alone, strict=True):
+            # The same float32 sums, differently fused.
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-4, err_msg=name)
+
+
+def test_what_does_not_depend_on_chance_does_not_depend_on_block():
+    """Every sample is alike but for which features it has: these scores are fixed."""
+    rows = np.eye(5, dtype=np.float32)[[1, 2, 3, 4, 0]]
+
+    def encode(x):
+        z = x @ rows.T
+        return jnp.where(z > 0.5, z, 0)
+
+    for block, samples in ((2048, 2048), (1500, 3000)):
+        found = score(
+            encode,
+            lambda z: z @ rows,
+            Doubles(jnp.asarray(rows)),
+            random.key(6),
+            2048,
+            block,
+        )
+        assert found.n_samples == samples
+        assert found["l0"] == found["true_l0"] == 2
+        for name in ("explained_variance", "shrinkage", "latent_f1", "mcc_act", "mcc_dec"):
+            # Float32 products and sums of some thousand terms.
+            assert found[name] == pytest.approx(1, abs=1e-5), name
+
+
+def test_absolute_counts_anti_aligned_latents():
+    def encode(x):
+        return -jax_encode(x)
+
+    def decode(z):
+        return -z @ W_DEC + B_DEC
+
+    assert scored(encode, decode)["mcc_dec"] < 0.8
+    found = scored(encode, decode, absolute=True)
+    assert found["mcc_dec"] == pytest.approx(1, abs=1e-6)
+    assert found.ceiling["mcc_dec"] == pytest.approx(1, abs=1e-6)
+
+
+def test_text_and_json_hold_every_score(jitted):
+    text, data = str(jitted), json.loads(jitted.to_json())
+    assert set(data["values"]) == set(jitted.values) == EVERY_SCORE
+    assert data == jitted.to_dict()
+    for name, value in jitted.values.items():
+        (line,) = [line for line in text.splitlines() if line.split()[0] == name]
+        columns = (value, jitted.floor[name], jitted.ceiling[name])
+        assert line.split()[1:] == [f"{column:.3f}" for column in columns]
+    assert "1,024 samples" in text
+
+
+EVERY_SCORE = {
+    *("mcc_dec", "recovered", "feature_max_cosine", "latent_max_cosine", "uniqueness"),
+    *("mcc_act", "latent_precision", "latent_recall", "latent_f1", "feature_precision"),
+    *("feature_recall", "feature_f1", "explained_variance", "shrinkage", "l0", "true_l0"),
+    *("dead", "dense"),
+}
+
+
+@pytest.mark.parametrize("offset", [0.0, 100.0])
+def test_refuses_a_curved_decoder(offset):
+    """However large the bias beside it."""
+    with pytest.raises(ValueError, match=r"differs from its affine .* by .*%, expected"):
+        scored(decode=lambda z: jnp.tanh(z) @ W_DEC + offset)
+
+
+def test_accepts_an_affine_decoder_with_a_large_bias():
+    """Only rounding bends it: 100 has a float32 spacing of 8e-6."""
+    rows = report.decoder_rows(lambda z: z @ W_DEC + 100.0, 5, random.key(7))
+    np.testing.assert_allclose(rows, W_DEC, atol=2e-5)
+
+
+def test_accepts_a_decoder_of_zeros():
+    rows = report.decoder_rows(lambda z: 0 * z @ W_DEC + B_DEC, 5, random.key(8))
+    assert not rows.any()
+
+
+def test_refuses_a_decoder_of_the_wrong_width():
+    with pytest.raises(ValueError, match=r"decode returns is 3, expected 4; decode maps"):
+        scored(decode=lambda z: z @ W_DEC[:, :3])
+
+
+@pytest.mark.parametrize(
+    ("decode", "shape"),
+    [
+        (lambda z: (z @ W_DEC).T, r"\(4, 1\) for 1 rows"),
+        (lambda z: (z @ W_DEC).mean(0), r"\(4,\) for 1 rows"),
+        (lambda z: z[:, :, None] * W_DEC, r"\(1, 5, 4\) for 1 rows"),
+    ],
+    ids=["transposed", "averaged", "summands"],
+)
+def test_refuses_a_decoder_of_the_wrong_shape(decode, shape):
+    with pytest.raises(ValueError, match=rf"decode returned shape {shape}.*exp.* \[1, d_m"):
+        scored(decode=decode)
+
+
+@pytest.mark.parametrize(
+    ("encode", "came"),
+    [
+        (lambda x: jax_encode(x).T, r"shape \(5, 4096\)"),
+        (lambda x: jax_encode(x).sum(1), r"shape \(4096,\)"),
+        (lambda x: jax_encode(x)[:7], r"shape \(7, 5\)"),
+        (lambda x: (jax_encode(x), x), "a tuple"),
+    ],
+    ids=["transposed", "summed", "cut", "tuple"],
+)
+def test_refuses_codes_of_the_wrong_shape(encode, came):
+    with pytest.raises(
+        ValueError, match=rf"encode returned {came} for 4096 .* \[4096, n_latents\]; return"
+    ):
+        scored(encode)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_refuses_codes_that_are_not_finite(bad):
+    with pytest.raises(ValueError, match=r"returned NaN or .*expected finite.*look"):
+        scored(lambda x: jax_encode(x) + bad)
+
+
+@pytest.mark.parametrize("where", ["encode", "decode"])
+def test_refuses_what_is_not_finite_on_a_few_samples_only(where):
+    """Samples after the first look, so that only the statistics can tell."""
+    calls = []
+
+    def second_block_has_nan(function):
+        def call(array):
+            if not isinstance(array, np.ndarray):
+                raise TypeError("NumPy only")
+            result = np.array(function(array))
+            calls.append(len(array))
+            if calls.count(512) == 2:
+                result[-1, 0] = np.nan
+            return result
+
+        return call
+
+    callables = {"encode": jax_encode, "decode": jax_decode}
+    callables[where] = second_block_has_nan(callables[where])
+    with pytest.raises(ValueError, match=r"over the samples is NaN or .*expected finite"):
+        scored(**callables)
+
+
+def test_a_world_is_compiled_once_not_once_per_score():
+    """Once for the first look and once for a block, also for a world with other rows."""
+    traced = []
+
+    class Counted(Coins):
+        def sample(self, key, batch_size):
+            traced.append(batch_size)
+            return super().sample(key, batch_size)
+
+    for seed in (9, 10):
+        world = Counted(jnp.asarray(ROWS * seed))
+        score(jax_encode, jax_decode, world, random.key(seed), 512, 256)
+    assert traced == [4096, 256]

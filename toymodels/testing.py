@@ -1,0 +1,187 @@
+"""What a dictionary must satisfy, for variants of ours and of yours.
+
+    from toymodels.testing import check
+    check(MyVariant(n_latents=12), jax.random.key(0))
+
+Each failure is an AssertionError that says what came, what was expected and the likely fix.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Key
+
+from synthetic import SparseFeatures, directions, firing
+from synthetic.base import KnownDirections
+from toymodels.sae import training
+from toymodels.sae.base import Dictionary
+from toymodels.scores import geometry
+
+D_MODEL, BATCH = 5, 7
+
+
+def check(dictionary: Dictionary, key: Key[Array, ""]) -> None:
+    """Runs every check that needs no training. `n_latents` must not be 5 or 7."""
+    n_latents = dictionary.n_latents
+    _require(
+        n_latents not in (D_MODEL, BATCH),
+        f"n_latents is {n_latents}, expected neither {D_MODEL} nor {BATCH}; otherwise a "
+        "transposed axis goes unseen",
+    )
+    key_init, key_x, key_after = jax.random.split(key, 3)
+    x = jax.random.normal(key_x, (BATCH, D_MODEL))
+    params = dictionary.init(key_init, D_MODEL)
+    check_shapes(dictionary, params, x)
+    check_deterministic(dictionary, key_init, params)
+    check_rows_are_independent(dictionary, params, x)
+    check_loss(dictionary, params, x)
+    check_after(dictionary, params, x, key_after)
+    check_vmap(dictionary, params, x)
+    check_no_retrace(dictionary, params, x)
+
+
+def check_shapes(dictionary: Dictionary, params: Any, x: Array) -> None:
+    """Encode maps [batch, d_model] to [batch, latent] and decode maps back; all finite."""
+    z = dictionary.encode(params, x)
+    expected = (BATCH, dictionary.n_latents)
+    _require(
+        z.shape == expected,
+        f"encode gave shape {z.shape}, expected {expected}; return one row per sample",
+    )
+    x_hat = dictionary.decode(params, z)
+    _require(
+        x_hat.shape == x.shape,
+        f"decode gave shape {x_hat.shape}, expected {x.shape}; W_dec is [latent, d_model]",
+    )
+    finite = bool(jnp.isfinite(z).all() & jnp.isfinite(x_hat).all())
+    _require(finite, "encode or decode gave NaN or infinite values, expected finite ones")
+
+
+def check_deterministic(dictionary: Dictionary, key: Key[Array, ""], params: Any) -> None:
+    """The same key gives the same weights, another key others."""
+    again = dictionary.init(jax.random.clone(key), D_MODEL)
+    other = dictionary.init(jax.random.fold_in(key, 1), D_MODEL)
+    _require(
+        _equal(params, again), "init gave other weights for the same key; use only the key"
+    )
+    _require(
+        not _equal(params, other), "init gave the same weights for two keys; use the key"
+    )
+
+
+def check_rows_are_independent(dictionary: Dictionary, params: Any, x: Array) -> None:
+    """The code of a sample does not depend on the rest of the batch."""
+    together = np.asarray(dictionary.encode(params, x))
+    alone = np.concatenate([dictionary.encode(params, row[None]) for row in x])
+    _require(
+        np.allclose(together, alone, atol=1e-5),
+        "encode gave other codes for a row alone than in its batch, expected equal ones; "
+        "a selection over the batch belongs in the loss",
+    )
+
+
+def check_loss(dictionary: Dictionary, params: Any, x: Array) -> None:
+    """The loss is a finite scalar with finite gradients, and keeps its memory's shapes."""
+    memory = dictionary.memory(params)
+    value, outcome = dictionary.loss(params, x, memory, jnp.int32(0))
+    _require(
+        jnp.shape(value) == () and bool(jnp.isfinite(value)),
+        f"loss gave {value}, expected one finite number; average over the batch",
+    )
+    grads = jax.grad(lambda p: dictionary.loss(p, x, memory, jnp.int32(0))[0])(params)
+    finite = all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(grads))
+    _require(finite, "the loss has NaN or infinite gradients; guard roots and divisions")
+    _require(
+        _shapes(outcome.memory) == _shapes(memory),
+        f"loss gave memory of shapes {_shapes(outcome.memory)}, expected "
+        f"{_shapes(memory)}; hand on what `memory` starts",
+    )
+
+
+def check_after(dictionary: Dictionary, params: Any, x: Array, key: Key[Array, ""]) -> None:
+    """`after` keeps the shapes of the state and the step."""
+    state = training.start(key, dictionary, D_MODEL, optax.adam(1e-3))
+    moved = dictionary.after(jax.random.fold_in(key, 1), state, x)
+    _require(
+        _shapes(moved) == _shapes(state),
+        "after gave a state of other shapes or dtypes, expected the same; the loop cannot "
+        "carry it on",
+    )
+
+
+def check_vmap(dictionary: Dictionary, params: Any, x: Array) -> None:
+    """Two stacked copies under vmap give what one gives."""
+    pair = jax.tree.map(
+        lambda leaf: jnp.stack([jnp.asarray(leaf)] * 2), (dictionary, params)
+    )
+    together = jax.vmap(lambda d, p: d.encode(p, x))(*pair)
+    alone = dictionary.encode(params, x)
+    _require(
+        np.allclose(together, jnp.stack([alone, alone]), atol=1e-5),
+        "encode under vmap differs from encode alone; leaves must not steer Python code",
+    )
+
+
+def check_no_retrace(dictionary: Dictionary, params: Any, x: Array) -> None:
+    """Changing the value of a leaf compiles nothing anew."""
+    traces = 0
+
+    @jax.jit
+    def loss(dictionary, params):
+        nonlocal traces
+        traces += 1
+        memory = dictionary.memory(params)
+        return dictionary.loss(params, x, memory, jnp.int32(0))[0]
+
+    as_arrays = jax.tree.map(jnp.asarray, dictionary)
+    loss(as_arrays, params)
+    loss(jax.tree.map(lambda leaf: leaf + 1, as_arrays), params)
+    _require(
+        traces == 1,
+        f"the loss was traced {traces} times for two values of its leaves, expected once; "
+        "a number that people sweep is static",
+    )
+
+
+def easy_world(key: Key[Array, ""], n_features: int = 8) -> SparseFeatures:
+    """Orthogonal features, as many as dimensions, one present on average."""
+    rows = directions.orthogonal(key, n_features, n_features)
+    rate = firing.constant(n_features, 1 / n_features)
+    return SparseFeatures(rows, firing.Independent(rate))
+
+
+def check_recovers(
+    dictionary: Dictionary,
+    world: KnownDirections,
+    key: Key[Array, ""],
+    mcc_dec: float = 0.99,
+    n_steps: int = 2_000,
+) -> None:
+    """Trained on `world`, the dictionary reaches a stated `mcc_dec`."""
+    params, _ = training.fit_dictionary(key, dictionary, world, n_steps, batch_size=256)
+    reached = geometry.mcc_dec(geometry.cosines(params.W_dec, world.directions))
+    _require(
+        reached >= mcc_dec,
+        f"mcc_dec is {reached:.3f} after {n_steps} steps, expected at least {mcc_dec}; "
+        "look at dead latents, the learning rate and the penalty",
+    )
+
+
+def _require(holds: bool, sentence: str) -> None:
+    if not holds:
+        raise AssertionError(sentence)
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return all(
+        np.array_equal(x, y)
+        for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    )
+
+
+def _shapes(tree: Any) -> list[tuple]:
+    leaves = jax.tree.leaves(tree)
+    return [(jnp.shape(leaf), jnp.asarray(leaf).dtype) for leaf in leaves]
