@@ -12,20 +12,22 @@ from synthetic import firing, random
 
 SURPRISE = 1e-6  # a correct sampler fails a test below this for one seed in a million
 
+sample = jax.jit(lambda law, key, n: law.draw(key, n), static_argnums=2)
+
 
 @pytest.fixture(scope="module")
 def rare():
     """2**21 samples of features that never, rarely and always fire."""
     probability = jnp.array([0.0, 5e-4, 1.0])
     law = firing.Independent(probability)
-    draw = jax.jit(law.draw, static_argnums=1)(random.key(0), 2**21)
+    draw = sample(law, random.key(0), 2**21)
     return np.asarray(draw.fires), np.asarray(draw.level)
 
 
 @pytest.fixture(scope="module")
 def common():
     law = firing.Independent(jnp.array([0.01, 0.3, 0.5, 0.97]))
-    draw = law.draw(random.key(1), 2**16)
+    draw = sample(law, random.key(1), 2**16)
     return law, np.asarray(draw.fires), np.asarray(draw.level)
 
 
@@ -154,16 +156,16 @@ def test_mean_l0_is_the_sum_of_the_probabilities():
 
 def test_a_stack_of_laws_draws_as_each_law_does():
     stack = firing.Independent(jnp.array([[0.1, 0.5], [0.9, 0.2]]))
-    draws = jax.vmap(lambda law: law.draw(random.key(2), 64))(stack)
+    draws = jax.vmap(lambda law: sample(law, random.key(2), 64))(stack)
     for i in range(2):
-        single = firing.Independent(stack.probability[i]).draw(random.key(2), 64)
+        single = sample(firing.Independent(stack.probability[i]), random.key(2), 64)
         np.testing.assert_array_equal(draws.fires[i], single.fires)
 
 
-@pytest.mark.parametrize(("n", "k"), [(5, 2), (5, 3), (4, 0), (4, 4), (1, 1)])
+@pytest.mark.parametrize(("n", "k"), [(5, 2), (4, 0), (3, 3)])
 def test_exactly_k_fires_each_subset_equally_often(n, k):
     law = firing.ExactlyK(n, k)
-    draw = law.draw(random.key(3), 2**14)
+    draw = sample(law, random.key(3), 2**14)
     fires = np.asarray(draw.fires)
     assert (fires.sum(1) == k).all()
     subsets = np.unique(fires @ 2 ** np.arange(n), return_counts=True)[1]

@@ -130,23 +130,34 @@ def test_uniform_bernoulli_and_randint():
     assert_uniform_counts(dice, 6)
 
 
+def lowbias32(x):
+    """As published (C. Wellons, hash-prospector), in Python integers."""
+    x = (x ^ x >> 16) * 0x7FEB352D % 2**32
+    x = (x ^ x >> 15) * 0x846CA68B % 2**32
+    return x ^ x >> 16
+
+
+def key_of(first, second):
+    data = jnp.array([first % 2**32, second], jnp.uint32)
+    return jax.random.wrap_key_data(data, impl=random.COUNTER_HASH)
+
+
 def test_words_match_the_published_hash():
-    """lowbias32 in Python integers; a changed stream would change every result."""
-
-    def lowbias32(x):
-        x = (x ^ x >> 16) * 0x7FEB352D % 2**32
-        x = (x ^ x >> 15) * 0x846CA68B % 2**32
-        return x ^ x >> 16
-
+    """A changed stream would change every result."""
     first, second = 0x01234567, 0x89ABCDEF
-    key = jax.random.wrap_key_data(
-        jnp.array([first, second], jnp.uint32), impl=random.COUNTER_HASH
-    )
     start = first + lowbias32(second)
-    expected = [
-        lowbias32(lowbias32((i * 0x9E3779B9 + start) % 2**32) ^ second) for i in range(8)
-    ]
-    np.testing.assert_array_equal(words(key, 8), expected)
+    counters = [(i * 0x9E3779B9 + start) % 2**32 for i in range(8)]
+    expected = [lowbias32(lowbias32(counter) ^ second) for counter in counters]
+    np.testing.assert_array_equal(words(key_of(first, second), 8), expected)
+
+
+def test_no_correlation_between_keys_whose_counters_coincide():
+    """They share the first avalanche, shifted; the second has to part them."""
+    second, other, shift = 123456, 0xDEADBEEF, 5
+    first = lowbias32(second) - lowbias32(other) + shift * 0x9E3779B9
+    n = 2**18
+    ahead, behind = words(key_of(first, other), n), words(key_of(0, second), n + shift)
+    assert largest_bit_correlation(ahead, behind[shift:]) < Z_BOUND
 
 
 def test_no_word_repeats_within_a_draw():

@@ -41,14 +41,6 @@ def test_our_worlds_pass(name):
     testing.check(WORLDS[name](), random.key(1))
 
 
-def test_a_second_world_and_a_default_key_pass():
-    worlds = [
-        SparseFeatures(sign * rows(), firing.Independent(firing.constant(N, p)))
-        for sign, p in ((1, 0.4), (-1, 0.7))
-    ]
-    testing.check(worlds[0], jax.random.key(2), other=worlds[1])
-
-
 @struct.dataclass
 class Sound:
     """A minimal world, which each broken one below spoils in one way."""
@@ -257,11 +249,23 @@ def test_the_sound_world_passes():
     testing.check(Sound(rows()), random.key(3))
 
 
+def test_a_given_second_world_passes():
+    testing.check(Sound(rows()), random.key(2), other=Sound(-rows(), 3.0))
+
+
 @pytest.mark.parametrize(("make", "message"), BROKEN)
 def test_broken_worlds_fail_in_one_sentence(make, message):
     with pytest.raises(AssertionError, match=message) as failure:
         testing.check(make(), random.key(4))
     assert "\n" not in str(failure.value)
+
+
+def test_key_reuse_is_found_where_jax_does_not_look_for_it():
+    with (
+        jax.debug_key_reuse(False),
+        pytest.raises(AssertionError, match="one key for two draws"),
+    ):
+        testing.check(ReusesKey(rows()), random.key(4))
 
 
 def test_a_static_number_that_changes_is_a_second_trace():

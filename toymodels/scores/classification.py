@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from toymodels.scores.geometry import Cosines, match
-from toymodels.scores.statistics import Numbers, Statistics
+from toymodels.scores.statistics import Numbers, Statistics, above_rounding
 
 
 class Detection(NamedTuple):
@@ -62,5 +62,7 @@ def mcc_act(statistics: Statistics) -> float:
     The matching maximises the correlations themselves. This is the MCC of identifiable
     ICA, signed; a constant latent correlates with nothing and counts 0.
     """
-    scale = np.sqrt(statistics.z_m2[:, None] * statistics.a_m2)
+    z_m2 = above_rounding(statistics.z_m2, statistics.z_mean)
+    a_m2 = above_rounding(statistics.a_m2, statistics.a_mean)
+    scale = np.sqrt(z_m2[:, None] * a_m2)
     return float(match(_ratio(statistics.za, scale)).value.mean())

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from toymodels.scores.statistics import Statistics
+from toymodels.scores.statistics import Statistics, above_rounding
 
 
 def explained_variance(statistics: Statistics) -> float:
@@ -12,7 +12,8 @@ def explained_variance(statistics: Statistics) -> float:
     The denominator is the variance about the mean, summed over dimensions before
     dividing; a bias error counts against the dictionary.
     """
-    if statistics.x_m2 == 0:
+    length = np.linalg.norm(statistics.x_mean)
+    if above_rounding(statistics.x_m2, np.asarray(length)) == 0:
         raise ValueError(
             "all samples are equal, expected data that varies; explained variance is "
             "undefined"

@@ -165,3 +165,11 @@ def on_host(block: Statistics) -> Statistics:
 def merge_all(blocks: Iterable[Statistics]) -> Statistics:
     """All blocks together, in float64 on the host."""
     return reduce(merge, map(on_host, blocks))
+
+
+def above_rounding(m2: Numbers, mean: Numbers) -> np.ndarray:
+    """`m2`, or 0 where all deviations together are below one float32 step of the mean.
+
+    That much is left of a constant, whose float32 mean need not be itself.
+    """
+    return np.where(m2 > np.square(np.finfo(np.float32).eps * mean), m2, 0.0)

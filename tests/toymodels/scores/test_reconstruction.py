@@ -68,6 +68,14 @@ def test_refuses_samples_that_are_all_equal(level):
         explained_variance(x, x)
 
 
+def test_refuses_what_rounding_leaves_of_equal_samples():
+    """480 samples at 0.7 left this sum."""
+    x = np.full((8, 3), 0.7)
+    found = statistics_of(x, x)._replace(x_m2=np.float64(2.9e-25))
+    with pytest.raises(ValueError, match="samples are equal"):
+        reconstruction.explained_variance(found)
+
+
 def test_l0_and_firing_rates_are_exact():
     z = np.array([[1, 0, 0, 5], [2, 0, -1, 0], [1, 0, 0, 0], [1e-30, 0, 0, -3]])
     features = np.array([[1, 0], [0, 0], [1, 2], [0, 0]])

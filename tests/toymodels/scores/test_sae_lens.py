@@ -51,7 +51,7 @@ def both(request, stored):
     x_hat = z @ W_dec + b_dec
     x, z, x_hat = (array.astype(np.float32) for array in (x, z, x_hat))
     compiled = jax.jit(measure)
-    parts = (slice(0, 400), slice(400, None))
+    parts = (slice(0, 300), slice(300, None))
     found = merge_all(compiled(Batch(x[p], features[p]), z[p], x_hat[p]) for p in parts)
     theirs = {
         name.removeprefix(f"{case}/found/"): float(value)

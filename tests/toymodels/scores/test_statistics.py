@@ -7,12 +7,19 @@ import numpy as np
 import pytest
 
 from synthetic.base import Batch
-from toymodels.scores.statistics import Statistics, measure, merge, merge_all, on_host
+from toymodels.scores.statistics import (
+    Statistics,
+    above_rounding,
+    measure,
+    merge,
+    merge_all,
+    on_host,
+)
 
 SAMPLES, D_MODEL, FEATURES, LATENTS = 840, 7, 5, 4
 SPLITS = {
     "halves": [420],
-    "unequal, one of a single sample": [1, 700],
+    "unequal, one of a single sample": [1, 61, 700],
     "many": list(range(60, 840, 60)),
 }
 
@@ -187,18 +194,26 @@ def test_merged_numbers_are_float64(data):
         assert leaf.dtype == np.float64, name
 
 
-def test_constant_data_have_no_spread_at_all():
+@pytest.mark.parametrize("level", [0.0, 0.1, 1e4, -3.3])
+def test_constants_have_no_spread_above_rounding(level):
     """0.1 is no float32 number, and its float32 mean need not be itself."""
-    x, z, features = (
-        np.full((SAMPLES, width), 0.1, np.float32) for width in (D_MODEL, LATENTS, FEATURES)
-    )
-    found = merge_all(
-        compiled(Batch(x[part], features[part]), z[part], x[part])
-        for part in (slice(0, 140), slice(140, None))
-    )
-    assert found.x_m2 == 0
-    assert not found.z_m2.any()
-    assert not found.za.any()
+    x, z, a = (np.full((480, w), level, np.float32) for w in (D_MODEL, LATENTS, FEATURES))
+    z[:, 1] = np.linspace(0, 1, 480)
+    parts = (slice(0, 60), slice(60, 480))
+    found = merge_all(compiled(Batch(x[p], a[p]), z[p], x[p]) for p in parts)
+    assert above_rounding(found.x_m2, np.linalg.norm(found.x_mean)) == 0
+    assert not above_rounding(found.a_m2, found.a_mean).any()
+    spread = above_rounding(found.z_m2, found.z_mean)
+    assert np.flatnonzero(spread).tolist() == [1]
+    assert spread[1] == found.z_m2[1]
+
+
+def test_the_smallest_float32_variation_is_above_rounding():
+    """Half of the samples one float32 step of 1e4 above the others."""
+    x, z, a = (np.full((420, w), 1e4, np.float32) for w in (D_MODEL, LATENTS, FEATURES))
+    z[::2] = np.nextafter(z[::2], np.float32(np.inf))
+    found = on_host(compiled(Batch(x, a), z, x))
+    assert above_rounding(found.z_m2, found.z_mean).all()
 
 
 def test_negative_values_are_on():

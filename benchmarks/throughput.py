@@ -1,0 +1,179 @@
+"""Samples per second of a dictionary step and of world sampling, beside PyTorch peers.
+
+    pip install -e . torch sae-lens dictionary-learning
+    python benchmarks/throughput.py [--rounds 7] [--shapes 32x128 64x512] [--out FILE.json]
+
+Every worker does the same work on the same float32 batches of 1,024 samples, all cores
+allowed. Workers take turns within a round, so a busy moment of the machine hits all of
+them; ratios are taken within rounds and reported as median, lowest and highest. Peers that
+are not installed are left out.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import jax
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks import peers
+from synthetic import SparseFeatures, directions, firing, random
+from toymodels import fit
+from toymodels.sae import ReLU, TopK, training
+
+Run = Callable[[int], None]
+
+BATCH = 1024
+BANK = 8
+SECONDS_PER_TURN = 0.7
+SHAPES = {
+    "32x128": (32, 128, 8),
+    "64x512": (64, 512, 16),
+    "256x2048": (256, 2048, 32),
+    "768x4096": (768, 4096, 32),
+}
+MODULES = {
+    "plain torch": "torch",
+    "sae-lens": "sae-lens",
+    "dictionary-learning": "dictionary-learning",
+}
+
+
+def our_step(variant: str, d_model: int, n_latents: int, k: int, bank: np.ndarray) -> Run:
+    """Steps of our loop: loss, gradient, Adam, unit rows, dead counters, metrics."""
+    dictionary = ReLU(n_latents) if variant == "relu" else TopK(n_latents, k=k)
+    optimizer = training.adam(3e-4, 10**9)
+    batches = jax.numpy.asarray(bank)
+
+    def pick(key):
+        return batches[jax.random.randint(key, (), 0, len(batches))]
+
+    advance = jax.jit(
+        lambda state, n: fit.advance(
+            random.key(0),
+            state,
+            n,
+            loss=dictionary.loss,
+            sample=pick,
+            optimizer=optimizer,
+            after=dictionary.after,
+        ),
+        donate_argnums=0,
+    )
+    state = training.start(random.key(1), dictionary, d_model, optimizer)
+
+    def run(n: int) -> None:
+        nonlocal state
+        state, _ = jax.block_until_ready(advance(state, n))
+
+    return run
+
+
+def our_sampling(d_model: int, n_features: int, batch: int) -> Run:
+    """Batches of a sparse world with independent features, 16 present on average."""
+    rate = firing.constant(n_features, peers.MEAN_L0 / n_features)
+    world = SparseFeatures(
+        directions.random(random.key(0), n_features, d_model), firing.Independent(rate)
+    )
+
+    def total(n):
+        def add(i, sum_so_far):
+            x = world.sample(jax.random.fold_in(random.key(1), i), batch).x
+            return sum_so_far + x.sum(0)
+
+        return jax.lax.fori_loop(0, n, add, jax.numpy.zeros(d_model))
+
+    compiled = jax.jit(total)
+    return lambda n: jax.block_until_ready(compiled(n))
+
+
+def steps_per_turn(run: Run) -> int:
+    """How many steps take about SECONDS_PER_TURN; warms the worker up as well."""
+    run(2)
+    steps, spent = 2, 0.0
+    while spent < SECONDS_PER_TURN / 4:
+        started = time.perf_counter()
+        run(steps)
+        spent = time.perf_counter() - started
+        steps *= 2
+    return max(1, round(steps / 2 * SECONDS_PER_TURN / spent))
+
+
+def race(workers: Mapping[str, Run], rounds: int) -> dict[str, list[float]]:
+    """Samples per second of every worker in every round, taking turns."""
+    steps = {name: steps_per_turn(run) for name, run in workers.items()}
+    rates: dict[str, list[float]] = {name: [] for name in workers}
+    for _ in range(rounds):
+        for name, run in workers.items():
+            started = time.perf_counter()
+            run(steps[name])
+            rates[name].append(steps[name] * BATCH / (time.perf_counter() - started))
+    return rates
+
+
+def report(title: str, rates: Mapping[str, list[float]]) -> dict:
+    """Prints one race and returns it with the ratios of ours to each peer."""
+    ours = np.array(rates["ours"])
+    print(f"\n{title}")
+    rows = {}
+    for name, values in rates.items():
+        ratio = ours / np.array(values)
+        rows[name] = {"samples_per_second": float(np.median(values))}
+        line = f"  {name:<22}{np.median(values):>12,.0f} samples/s"
+        if name != "ours":
+            low, middle, high = ratio.min(), np.median(ratio), ratio.max()
+            rows[name]["ours_over_it"] = [float(low), float(middle), float(high)]
+            line += f"   ours {middle:.2f}x ({low:.2f} to {high:.2f})"
+        print(line, flush=True)
+    return rows
+
+
+def main() -> None:
+    """Runs the races that were asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+
+    installed = peers.available()
+    if installed:
+        peers.set_threads(os.cpu_count() or 1)
+    results = {}
+    generator = np.random.default_rng(0)
+    for shape in options.shapes:
+        d_model, n_latents, k = SHAPES[shape]
+        bank = generator.normal(size=(BANK, BATCH, d_model)).astype(np.float32)
+        for variant in peers.VARIANTS:
+            workers = {"ours": our_step(variant, d_model, n_latents, k, bank)}
+            for name, peer in peers.PEERS.items():
+                if MODULES[name] in installed:
+                    workers[name] = peer(variant, d_model, n_latents, k, bank)
+            title = f"step of {variant}, d_model {d_model}, {n_latents} latents"
+            results[title] = report(title, race(workers, options.rounds))
+        workers = {"ours": our_sampling(d_model, n_latents, BATCH)}
+        for name, peer in peers.SAMPLING_PEERS.items():
+            if MODULES[name] in installed:
+                workers[name] = peer(d_model, n_latents, BATCH)
+        title = f"sampling of {n_latents} features in {d_model} dimensions"
+        results[title] = report(title, race(workers, options.rounds))
+    if options.out:
+        content = {
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores, {jax.devices()[0]}",
+            "versions": {"jax": jax.__version__} | installed,
+            "rounds": options.rounds,
+            "results": results,
+        }
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps(content, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
