@@ -197,7 +197,7 @@ def table(values: dict[str, np.ndarray], missed: dict[str, np.ndarray]) -> list[
 
 EXPERIMENT = Experiment(
     name="recovery_seeds",
-    question="How often does a dictionary find every feature, and what does each remedy add?",
+    question="How often does a dictionary find every feature, and what helps?",
     source="Gao et al. 2024 (AuxK); Korznikov et al. 2026 (frozen decoder)",
     minutes=10,
     settings=Settings(),

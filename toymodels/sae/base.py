@@ -2,12 +2,16 @@
 
 from typing import Any, NamedTuple, Protocol
 
+import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from synthetic.directions import random, unit_rows
 from synthetic.validation import concrete
 from toymodels.fit import Outcome, State
+
+_NARROW = 1024  # latents up to which `_product` pays
 
 X = Float[Array, "*batch d_model"]
 Z = Float[Array, "*batch latent"]
@@ -68,7 +72,32 @@ def pre_activation(params: Params, x: X) -> Z:
 
 def decode(params: Params, z: Z) -> X:
     """z W_dec + b_dec."""
-    return z @ params.W_dec + params.b_dec
+    wide = z.shape[-1] > _NARROW
+    product = z @ params.W_dec if wide else _product(z, params.W_dec)
+    return product + params.b_dec
+
+
+@jax.custom_vjp
+def _product(z: Z, W: Float[Array, "latent d_model"]) -> X:
+    return z @ W
+
+
+def _product_forward(z: Z, W: Array):
+    return z @ W, (z, W)
+
+
+def _product_backward(residuals: tuple[Array, Array], g: X):
+    """The usual gradients; W's is computed as (g^T z)^T.
+
+    On a CPU that product takes half the time of z^T g at up to about a thousand latents;
+    the barrier keeps XLA from turning it back.
+    """
+    z, W = residuals
+    rows = g.reshape(-1, g.shape[-1]).T @ z.reshape(-1, z.shape[-1])
+    return g @ W.T, lax.optimization_barrier(rows).T
+
+
+_product.defvjp(_product_forward, _product_backward)
 
 
 def squared_error(x: X, x_hat: X) -> Float[Array, ""]:

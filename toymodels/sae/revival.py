@@ -44,10 +44,16 @@ def auxk(
     latents, and e = z_dead W_dec from each sample's k largest positive pre-activations
     among dead latents. 0 when no latent is dead.
     """
-    z_dead = keep_k(jax.nn.relu(jnp.where(dead, z_pre, 0)), k)
     target = lax.stop_gradient(residual)
-    error = jnp.mean(jnp.sum(jnp.square(target - z_dead @ W_dec), axis=-1))
-    return jnp.where(dead.any(), error, 0)
+
+    def error(z_pre: Z, W_dec: Array) -> Float[Array, ""]:
+        z_dead = keep_k(jax.nn.relu(jnp.where(dead, z_pre, 0)), k)
+        return jnp.mean(jnp.sum(jnp.square(target - z_dead @ W_dec), axis=-1))
+
+    def nothing(z_pre: Z, W_dec: Array) -> Float[Array, ""]:
+        return jnp.zeros((), W_dec.dtype)
+
+    return lax.cond(dead.any(), error, nothing, z_pre, W_dec)
 
 
 @struct.dataclass

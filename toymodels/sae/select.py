@@ -1,10 +1,11 @@
 """The k-th largest value of each row, exactly, without sorting."""
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float
 
-_BLOCK = 32
+_CACHED = 16_384  # entries of a block that stay in a core's nearest cache
 
 
 def kth_largest(z: Float[Array, "batch latent"], k: ArrayLike) -> Float[Array, " batch"]:
@@ -18,7 +19,7 @@ def kth_largest(z: Float[Array, "batch latent"], k: ArrayLike) -> Float[Array, "
     than k entries are positive t is 0.
     """
     batch, n_latents = z.shape
-    block = _BLOCK if batch % _BLOCK == 0 else batch
+    block = _rows_per_block(batch, n_latents)
     blocks = z.reshape(-1, block, n_latents)
     return lax.map(lambda rows: _bisect(rows, k), blocks).reshape(batch)
 
@@ -32,6 +33,21 @@ def keep_k(z: Float[Array, "batch latent"], k: ArrayLike) -> Float[Array, "batch
     return jnp.where(z >= threshold[:, None], z, 0)
 
 
+def _rows_per_block(batch: int, n_latents: int) -> int:
+    """All rows on an accelerator; on a CPU a power of two that divides them, at least 8."""
+    if jax.default_backend() != "cpu":
+        return batch
+    block = 8
+    while 2 * block * n_latents <= _CACHED and batch % (2 * block) == 0:
+        block *= 2
+    return block if batch % block == 0 else batch
+
+
+def _count(chosen: Bool[Array, "row latent"]) -> Float[Array, " row"]:
+    """How many of each row; float32 adds twice as fast as int32, exact up to 2**24."""
+    return jnp.sum(jnp.where(chosen, 1.0, 0.0), axis=-1)
+
+
 def _bisect(z: Float[Array, "row latent"], k: ArrayLike) -> Float[Array, " row"]:
     def unfinished(carry) -> Bool[Array, ""]:
         return jnp.any(~carry[2])
@@ -39,7 +55,7 @@ def _bisect(z: Float[Array, "row latent"], k: ArrayLike) -> Float[Array, " row"]
     def halve(carry):
         low, high, done = carry
         middle = low + (high - low) * 0.5
-        count = jnp.sum(z >= middle[:, None], axis=-1, dtype=jnp.int32)
+        count = _count(z >= middle[:, None])
         is_between = (middle > low) & (middle < high)  # False for NaN: the loop ends
         frozen = done | ~is_between
         low_next = jnp.where(~frozen & (count >= k), middle, low)
@@ -48,5 +64,5 @@ def _bisect(z: Float[Array, "row latent"], k: ArrayLike) -> Float[Array, " row"]
 
     low = jnp.zeros(z.shape[0], z.dtype)
     high = jnp.nextafter(jnp.max(z, axis=-1), jnp.asarray(jnp.inf, z.dtype))
-    done = jnp.sum(z > 0, axis=-1, dtype=jnp.int32) <= k  # t = 0 keeps them all
+    done = _count(z > 0) <= k  # t = 0 keeps them all
     return lax.while_loop(unfinished, halve, (low, high, done))[0]

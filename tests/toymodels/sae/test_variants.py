@@ -157,7 +157,7 @@ def resampled_case():
 
 
 def test_resampling_points_at_the_worst_sample():
-    state, new = resampled_case()
+    _, new = resampled_case()
     np.testing.assert_allclose(new.params.W_dec[1], [0.6, 0.8], rtol=1e-6)
     # The living encoder columns have length 1, so the new one has length 0.2.
     np.testing.assert_allclose(new.params.W_enc[:, 1], [0.12, 0.16], rtol=1e-6)
