@@ -87,7 +87,8 @@ def make_world(kind: str, key: Key[Array, ""]) -> SparseFeatures:
 
 
 def run(settings: Settings, seed: int, job: Job) -> Result:
-    keys = dict(zip(("easy", "hard"), jax.random.split(random.key(seed)), strict=True))
+    easy, hard = jax.random.split(random.key(seed))
+    keys: dict[str, Key[Array, ""]] = {"easy": easy, "hard": hard}
     values, missed = {}, {}
     for recipe in RECIPES:
         label = f"{recipe.world}, {recipe.name}"

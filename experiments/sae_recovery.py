@@ -26,7 +26,7 @@ from synthetic import SparseFeatures, firing, random
 from toymodels import ensemble, fit, superposition
 from toymodels.activations import Hidden
 from toymodels.sae import FrozenDecoder, ReLU, TopK, training
-from toymodels.scores import controls, geometry, report
+from toymodels.scores import controls, geometry, report, streaming
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def score_members(
         z = dictionary.encode(params, batch.x)
         return z, dictionary.decode(params, z)
 
-    found = report.member_statistics(
+    found = streaming.member_statistics(
         codes, (stacked, state.params), world, jax.random.clone(key), settings.n_samples
     )
     rows = [
@@ -195,7 +195,7 @@ def floor_and_ceiling(key: Key[Array, ""], world: Hidden, settings: Settings):
     )
 
     def found(control, W_dec):
-        statistics = report.member_statistics(
+        statistics = streaming.member_statistics(
             lambda member, batch: member.codes(batch),
             ensemble.stack([control]),
             world,
@@ -237,7 +237,7 @@ def summarise(
             (superposition.feature_norms(world.params.W) > 0.5).sum()
         ),
     }
-    variance = ceiling_variance(world)
+    variance = total_variance(settings, world)
     arrays = {
         "directions": np.asarray(world.directions),
         "model/W": np.asarray(world.params.W),
@@ -267,14 +267,14 @@ def choose(mcc_dec: np.ndarray) -> tuple[int, int]:
     return penalty, int(order[(len(order) - 1) // 2])
 
 
-def ceiling_variance(world: Hidden) -> float:
-    """Total variance of x in closed form: sum_i Var(f_i) ||W_i||^2.
+def total_variance(settings: Settings, world: Hidden) -> float:
+    """Of x, in closed form: sum_i Var(f_i) ||W_i||^2.
 
-    For uniform magnitudes E f = p / 2 and E f^2 = p / 3.
+    For values uniform on [0, 1] with probability p, E f = p / 2 and E f^2 = p / 3.
     """
-    p = np.asarray(world.world.firing.probability)
+    p = settings.mean_l0 / settings.n_features
     norms = np.asarray(superposition.feature_norms(world.params.W))
-    return float(np.sum((p / 3 - p**2 / 4) * norms**2))
+    return float((p / 3 - p**2 / 4) * np.sum(norms**2))
 
 
 def checks(settings: Settings, metrics: dict, scores: dict) -> list[Check]:

@@ -15,19 +15,16 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     names = record["metrics"]["variants"]
     figure = style.new(3.1 * len(names) + 0.6, 3.9)
     panels = figure.subplots(1, len(names), squeeze=False)[0]
-    image = None
     for panel, name in zip(panels, names, strict=True):
         cosine = arrays[f"cosine/{name}"]
-        image = panel.imshow(
-            cosine.T, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest"
-        )
+        panel.imshow(cosine.T, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
         shown = record["metrics"]["shown"][name]
         panel.set_title(f"{name}\nmcc_dec {shown['mcc_dec']:.3f}, L0 {shown['l0']:.2f}")
         panel.set_xlabel("latent, in matched order")
         for side in panel.spines.values():
             side.set_visible(True)
     panels[0].set_ylabel("true feature")
-    bar = figure.colorbar(image, ax=list(panels), shrink=0.75, pad=0.01)
+    bar = figure.colorbar(panels[0].images[0], ax=list(panels), shrink=0.75, pad=0.01)
     bar.set_label("cosine (no unit)")
     figure.suptitle("A recovered feature is a red cell on the diagonal")
     return figure

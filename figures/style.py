@@ -15,7 +15,7 @@ SKY, YELLOW, BLACK, GREY = "#56B4E9", "#E69F00", "#000000", "#777777"
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW)
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "figure.dpi": 100,
     "font.size": 9,
     "axes.titlesize": 9,

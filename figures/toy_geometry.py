@@ -16,7 +16,7 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     """Above, the best seed's rows W_i; below, how many seeds hold how many features."""
     density, best = arrays["density"], arrays["best"]
     figure = style.new(1.5 * max(len(density), 4), 4.2)
-    above, below = figure.subfigures(2, 1, height_ratios=[1, 1.1])
+    above, below = figure.subfigures(2, 1, height_ratios=[1, 1.1], squeeze=False)[:, 0]
     panels = above.subplots(1, len(density), squeeze=False)[0]
     for i, panel in enumerate(panels):
         _draw_directions(panel, arrays["W"][i, best[i]], arrays["importance"])

@@ -60,7 +60,8 @@ class TopK:
     def k_at(self, step):
         """How many latents stay on at a training step."""
         left = jnp.clip(1 - step / self.anneal_steps, 0, 1)
-        return self.k + jnp.round(jnp.maximum(self.k_start - self.k, 0) * left)
+        k = jnp.asarray(self.k)
+        return k + jnp.round(jnp.maximum(self.k_start - k, 0) * left)
 
     def loss(self, params, x, memory, step):
         z_pre = base.pre_activation(params, x)

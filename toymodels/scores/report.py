@@ -1,21 +1,20 @@
 """One call from a dictionary and a world to a table of scores between floor and ceiling."""
 
-import functools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Float, Key
 
-from synthetic.base import Batch, GroundTruth, KnownDirections
+from synthetic.base import Batch, KnownDirections
 from synthetic.validation import require_width
 from toymodels.scores import classification, controls, geometry, reconstruction
-from toymodels.scores.statistics import Statistics, measure, merge_all
+from toymodels.scores.callables import callable_on_arrays, decoder_rows, require_codes
+from toymodels.scores.statistics import Statistics, merge_all
+from toymodels.scores.streaming import blocks, sample
 
 _CALIBRATION = 4_096
 
@@ -123,10 +122,10 @@ def score(
         ValueError: shapes do not fit, a value is not finite, or `decode` is not affine.
     """
     key_samples, key_example, key_probe, key_floor = jax.random.split(key, 4)
-    example = _sample(world, key_example, _CALIBRATION)
+    example = sample(world, key_example, _CALIBRATION)
     encode = callable_on_arrays(encode, example.x)
     z = encode(example.x)
-    _require_codes(z, _CALIBRATION)
+    require_codes(z, _CALIBRATION)
     decode = callable_on_arrays(decode, z)
     W_dec = decoder_rows(decode, z.shape[-1], key_probe)
     fix = "decode maps latents back to the space of x"
@@ -149,114 +148,6 @@ def score(
         scores(ceiling, world.directions, world.directions, absolute),
         len(keys) * block,
     )
-
-
-@functools.partial(jax.jit, static_argnames="batch_size")
-def _sample(world: GroundTruth, key: Key[Array, ""], batch_size: int) -> Batch:
-    """Compiled once for all worlds of one shape, however often they are scored."""
-    return world.sample(key, batch_size)
-
-
-def blocks(
-    codes: Callable[[Batch], tuple[Any, Any]],
-    world: GroundTruth,
-    keys: Key[Array, " block"],
-    block: int,
-) -> Iterator[Statistics]:
-    """The statistics of one block of samples per key; `codes` gives z and x_hat."""
-    reduce_block = jax.jit(measure)
-    for key in keys:
-        batch = _sample(world, key, block)
-        z, x_hat = codes(batch)
-        yield jax.device_get(reduce_block(batch, jnp.asarray(z), jnp.asarray(x_hat)))
-
-
-def member_statistics(
-    codes: Callable[[PyTree, Batch], tuple[Array, Array]],
-    members: PyTree,
-    world: GroundTruth,
-    key: Key[Array, ""],
-    n_samples: int = 65_536,
-    block: int = 8_192,
-) -> list[Statistics]:
-    """The statistics of many dictionaries on the same samples.
-
-    Args:
-        codes: `(member, batch) -> (z, x_hat)`, pure.
-        members: a pytree whose leaves are stacked along a leading axis.
-        world: shared by all.
-        key: of the samples.
-        n_samples: rounded up to whole blocks.
-        block: samples held in memory at once.
-    """
-
-    @jax.jit
-    def measure_block(members, world, key):
-        batch = world.sample(key, block)
-        return lax.map(lambda member: measure(batch, *codes(member, batch)), members)
-
-    keys = jax.random.split(key, -(-n_samples // block))
-    found = [jax.device_get(measure_block(members, world, key)) for key in keys]
-    n_members = len(jax.tree.leaves(members)[0])
-    return [
-        merge_all(jax.tree.map(lambda leaf: leaf[i], one) for one in found)  # noqa: B023
-        for i in range(n_members)
-    ]
-
-
-def callable_on_arrays(function: Callable[[Any], Any], example: Any) -> Callable:
-    """`function` compiled where JAX can trace it, else called with NumPy arrays."""
-    try:
-        jax.eval_shape(function, jnp.asarray(example))
-    except Exception:  # what a tracer makes other code raise depends on that code
-        return lambda array: np.asarray(function(np.array(array)))
-    return jax.jit(function)
-
-
-def decoder_rows(
-    decode: Callable[[Any], Any], n_latents: int, key: Key[Array, ""]
-) -> Float[np.ndarray, "latent d_model"]:
-    """Row i is decode(e_i) - decode(0), exact for an affine decoder.
-
-    Raises:
-        ValueError: `decode` is not affine, so it has no rows to compare with directions;
-            or it does not return one row per sample.
-    """
-
-    def decoded(z):
-        x_hat = np.asarray(decode(z))
-        if x_hat.ndim != 2 or len(x_hat) != len(z):
-            raise ValueError(
-                f"decode returned shape {x_hat.shape} for {len(z)} rows of latents, "
-                f"expected [{len(z)}, d_model]; return one reconstruction per row"
-            )
-        return x_hat
-
-    origin = decoded(jnp.zeros((1, n_latents)))
-    rows = decoded(jnp.eye(n_latents)) - origin
-    z = jax.random.uniform(key, (8, n_latents))
-    moved, affine = decoded(z) - origin, np.asarray(z) @ rows
-    gap = np.abs(moved - affine).max() / max(np.abs(affine).max(), 1e-12)
-    if not gap < 1e-2:
-        raise ValueError(
-            f"decode(z) differs from its affine form z W + b by {gap:.1%}, expected an "
-            "affine decoder; the directions of a curved one cannot be scored"
-        )
-    return rows
-
-
-def _require_codes(z: Any, batch_size: int) -> None:
-    if getattr(z, "ndim", None) != 2 or z.shape[0] != batch_size:
-        came = f"shape {tuple(z.shape)}" if hasattr(z, "shape") else f"a {type(z).__name__}"
-        raise ValueError(
-            f"encode returned {came} for {batch_size} samples, expected "
-            f"[{batch_size}, n_latents]; return one row of latents per sample"
-        )
-    if not np.isfinite(z).all():
-        raise ValueError(
-            "encode returned NaN or infinite values, expected finite latents; look for "
-            "NaN in the weights"
-        )
 
 
 def _require_finite(statistics: Statistics) -> None:

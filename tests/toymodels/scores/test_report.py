@@ -10,7 +10,7 @@ import pytest
 
 from synthetic import random
 from synthetic.base import Batch
-from toymodels.scores import Report, report, score
+from toymodels.scores import Report, callables, score, streaming
 from toymodels.scores.statistics import measure, merge_all
 
 N_FEATURES, D_MODEL = 6, 4
@@ -157,7 +157,7 @@ def test_whatever_a_tracer_makes_foreign_code_raise(error):
             raise error("expected an array of ours")
         return 2 * array
 
-    called = report.callable_on_arrays(foreign, np.ones(3))
+    called = callables.callable_on_arrays(foreign, np.ones(3))
     result = called(jnp.ones(3))
     assert isinstance(result, np.ndarray)
     np.testing.assert_array_equal(result, [2, 2, 2])
@@ -168,7 +168,7 @@ def test_errors_of_the_callable_itself_come_through():
         raise KeyError("no such weight")
 
     with pytest.raises(KeyError, match="no such weight"):
-        report.callable_on_arrays(broken, np.ones(3))(np.ones(3))
+        callables.callable_on_arrays(broken, np.ones(3))(np.ones(3))
 
 
 def test_ceiling_and_floor(jitted):
@@ -202,7 +202,7 @@ def test_blocks_join_to_the_whole():
         return z, jax_decode(z)
 
     compiled = jax.jit(lambda batch: measure(batch, *codes(batch)))
-    found = merge_all(report.blocks(codes, WORLD, keys, 256))
+    found = merge_all(streaming.blocks(codes, WORLD, keys, 256))
     sample = jax.jit(lambda key: WORLD.sample(key, 256))
     batches = [sample(key) for key in keys]
     whole = jax.tree.map(lambda *leaves: np.concatenate(leaves), *batches)
@@ -221,12 +221,12 @@ def test_members_are_scored_as_each_alone():
         z = jax_encode(batch.x)
         return z, scale * jax_decode(z)
 
-    found = report.member_statistics(codes, scales, WORLD, random.key(4), 500, 256)
+    found = streaming.member_statistics(codes, scales, WORLD, random.key(4), 500, 256)
     keys = jax.random.split(random.key(4), 2)
     assert len(found) == 3
     for scale, member in zip(scales, found, strict=True):
         alone = merge_all(
-            report.blocks(lambda batch, s=scale: codes(s, batch), WORLD, keys, 256)
+            streaming.blocks(lambda batch, s=scale: codes(s, batch), WORLD, keys, 256)
         )
         for name, one, other in zip(member._fields, member, alone, strict=True):
             # The same float32 sums, differently fused.
@@ -298,12 +298,12 @@ def test_refuses_a_curved_decoder(offset):
 
 def test_accepts_an_affine_decoder_with_a_large_bias():
     """Only rounding bends it: 100 has a float32 spacing of 8e-6."""
-    rows = report.decoder_rows(lambda z: z @ W_DEC + 100.0, 5, random.key(7))
+    rows = callables.decoder_rows(lambda z: z @ W_DEC + 100.0, 5, random.key(7))
     np.testing.assert_allclose(rows, W_DEC, atol=2e-5)
 
 
 def test_accepts_a_decoder_of_zeros():
-    rows = report.decoder_rows(lambda z: 0 * z @ W_DEC + B_DEC, 5, random.key(8))
+    rows = callables.decoder_rows(lambda z: 0 * z @ W_DEC + B_DEC, 5, random.key(8))
     assert not rows.any()
 
 
