@@ -28,6 +28,7 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     )
     panel.axvline(1.0, color=style.BLACK, ls="--", lw=1, label="ceiling")
     panel.set_yticks(range(len(labels)), labels)
+    panel.set_ylabel("world, recipe")
     panel.invert_yaxis()
     panel.set_xlabel("mean matched cosine, mcc_dec (no unit); bar: median")
     panel.set_title(f"Each remedy frees more of {len(values)} seeds from their traps")

@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from jaxtyping import PyTree
@@ -79,7 +80,9 @@ class DirectoryCheckpoints:
             ),
         )
         rows = {name: np.asarray(row) for name, row in found["history"].items()}
-        return found["state"], History(rows.pop("step"), rows)
+        # By way of the host, so that the caller's program places it on its own devices.
+        on_host = jax.tree.map(np.asarray, found["state"])
+        return jax.tree.map(jnp.asarray, on_host), History(rows.pop("step"), rows)
 
     def _require_same_shapes(self, step: int, state: PyTree) -> None:
         stored = self._manager.item_metadata(step)["state"]

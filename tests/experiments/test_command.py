@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from experiments import command, records
-from experiments.experiment import Experiment, Result
+from experiments.experiment import Experiment, Job, Result
 from experiments.records import Check
 from figures import seed_distributions
+from toymodels.checkpoints import DirectoryCheckpoints
 
 TINY = [
     "--quick",
@@ -170,3 +171,46 @@ def test_the_same_seed_gives_the_same_record(tmp_path):
     for name, array in arrays.items():
         np.testing.assert_array_equal(array, same[name])
     assert not np.array_equal(arrays["model/W"], other["model/W"])
+
+
+@pytest.mark.slow
+def test_an_interrupted_command_resumes_and_ends_the_same(tmp_path, capsys, monkeypatch):
+    tiny = ["toy_intro", "--set=n_densities=2", "--set=n_seeds=2", "--set=n_samples=8192"]
+    tiny += ["--set=steps=100", "--set=batch_size=32"]
+    command.main([*tiny, "--out", str(tmp_path / "whole")])
+
+    seen = []
+
+    def progress(self, name, total, show=()):
+        def interrupt(step, metrics):
+            seen.append(step)
+            if step == 60 and seen.count(60) == 1 and step - 2 in seen:
+                raise KeyboardInterrupt
+
+        return interrupt
+
+    def checkpoints(self, name):
+        return DirectoryCheckpoints(self.checkpoint_root / self.signature / name)
+
+    monkeypatch.setattr(Job, "progress", progress)
+    monkeypatch.setattr(Job, "checkpoints", checkpoints)
+    out = ["--out", str(tmp_path / "cut")]
+    assert command.main([*tiny, *out]) == command.INTERRUPTED
+    assert "resumes" in capsys.readouterr().err
+    assert not (tmp_path / "cut" / "record.json").exists()
+    assert command.main([*tiny, *out]) == 0
+    assert seen == [*range(2, 61, 2), *range(60, 101, 2)]
+
+    (_, whole), (_, cut) = (records.read(tmp_path / name) for name in ("whole", "cut"))
+    for name, array in whole.items():
+        np.testing.assert_array_equal(array, cut[name])
+
+
+def test_nan_stops_the_command_with_one_sentence(tmp_path, capsys):
+    tiny = ["toy_intro", "--set=n_densities=1", "--set=n_seeds=2", "--set=steps=20"]
+    arguments = [*tiny, "--set=learning_rate=1e30", "--out", str(tmp_path)]
+    assert command.main(arguments) == command.CHECK_FAILED
+    error = capsys.readouterr().err.splitlines()[-1]
+    sentence = r"stopped: the loss became NaN or infinite at step \d+ \(members"
+    assert re.match(sentence, error)
+    assert not (tmp_path / "record.json").exists()

@@ -1,0 +1,90 @@
+"""Every figure draws from plain numbers alone, with labelled axes, the same each time."""
+
+import numpy as np
+import pytest
+
+from figures import (
+    cosine_matrix,
+    recovery_frontier,
+    seed_distributions,
+    style,
+    toy_geometry,
+    training_curves,
+)
+
+R = np.random.default_rng(0)
+VARIANTS = ["a", "b"]
+SCORES = ("l0", "mcc_dec", "feature_f1", "explained_variance")
+SHOWN = {"mcc_dec": 0.9, "l0": 2.0}
+LEVELS = {score: 0.5 for score in SCORES} | {"true_l0": 2.5}
+RECOVERY = {
+    "metrics": {
+        "variants": VARIANTS,
+        "shown": {name: SHOWN for name in VARIANTS},
+        "floor": LEVELS,
+        "ceiling": LEVELS,
+    }
+}
+RECOVERY_ARRAYS = {
+    "model/step": np.arange(1, 4),
+    "model/loss": R.random(3),
+    "curve/step": np.arange(1, 6),
+    **{f"curve/{name}": R.random((5, 3)) for name in VARIANTS},
+    **{f"cosine/{name}": R.uniform(-1, 1, (6, 5)) for name in VARIANTS},
+    **{
+        f"score/{name}/{score}": R.random((4, 3)) + 1
+        for name in VARIANTS
+        for score in SCORES
+    },
+}
+SEEDS = {"metrics": {"recipes": ["easy, x", "hard, y"], "floor": 0.3}}
+SEEDS_ARRAYS = {"mcc_dec/easy, x": R.random(7), "mcc_dec/hard, y": R.random(7)}
+TOY_ARRAYS = {
+    "density": np.array([1.0, 0.1]),
+    "best": np.array([2, 0]),
+    "W": R.normal(size=(2, 3, 5, 2)),
+    "importance": 0.9 ** np.arange(5),
+}
+CASES = {
+    "cosine_matrix": (cosine_matrix, RECOVERY, RECOVERY_ARRAYS),
+    "recovery_frontier": (recovery_frontier, RECOVERY, RECOVERY_ARRAYS),
+    "training_curves": (training_curves, RECOVERY, RECOVERY_ARRAYS),
+    "seed_distributions": (seed_distributions, SEEDS, SEEDS_ARRAYS),
+    "toy_geometry": (toy_geometry, {"metrics": {}}, TOY_ARRAYS),
+}
+
+
+@pytest.mark.parametrize(("module", "record", "arrays"), CASES.values(), ids=CASES.keys())
+def test_labels_titles_and_the_same_bytes_twice(module, record, arrays, tmp_path):
+    figure = module.draw(record, arrays)
+    first = figure.axes[0]
+    assert any(axes.get_xlabel() for axes in figure.axes)
+    assert first.get_ylabel()
+    titles = [axes.get_title() for axes in figure.axes] + [figure.get_suptitle()]
+    assert any(titles)
+    once = [path.read_bytes() for path in style.save(figure, tmp_path / "once")]
+    again = style.save(module.draw(record, arrays), tmp_path / "again")
+    assert once == [path.read_bytes() for path in again]
+
+
+def test_the_matrix_shows_each_cosine_where_it_belongs():
+    figure = cosine_matrix.draw(RECOVERY, RECOVERY_ARRAYS)
+    for axes, name in zip(figure.axes, VARIANTS, strict=False):
+        image = axes.images[0]
+        np.testing.assert_array_equal(
+            image.get_array(), RECOVERY_ARRAYS[f"cosine/{name}"].T
+        )
+        assert image.get_clim() == (-1, 1)
+
+
+def test_the_toy_panels_show_the_best_seed():
+    figure = toy_geometry.draw({"metrics": {}}, TOY_ARRAYS)
+    panel = figure.axes[0]
+    ends = np.array([line.get_xydata()[-1] for line in panel.lines[::2]])
+    np.testing.assert_array_equal(ends, TOY_ARRAYS["W"][0, 2])
+
+
+def test_shares_of_held_features_add_up():
+    figure = toy_geometry.draw({"metrics": {}}, TOY_ARRAYS)
+    bars = figure.axes[-1].patches
+    assert sum(bar.get_height() for bar in bars) == pytest.approx(2)
