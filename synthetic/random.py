@@ -6,7 +6,7 @@ draws differ: bit block `i` is an avalanche hash of the counter `i` and both key
 where the default generator runs twenty rounds of threefry per pair of words.
 
 Use it for simulation. It is not cryptographic. A draw is limited to 2**32 words, one
-full period of the counter.
+full period of the counter, and never repeats a 32-bit word: the hash permutes them.
 """
 
 import math
