@@ -26,6 +26,7 @@ from synthetic import SparseFeatures, firing, random
 from toymodels import ensemble, fit, superposition
 from toymodels.activations import Hidden
 from toymodels.sae import FrozenDecoder, ReLU, TopK, training
+from toymodels.sae.revival import Resample
 from toymodels.scores import controls, geometry, report, streaming
 
 
@@ -104,7 +105,10 @@ def members(settings: Settings) -> dict[str, PyTree]:
     """Each variant as one stacked pytree of [penalty * seed] dictionaries."""
     n, seeds = settings.n_latents, range(settings.n_seeds)
     top = ensemble.stack([TopK(n, k=k) for k in settings.ks for _ in seeds])
-    relu = ensemble.stack([ReLU(n, sparsity=w) for w in settings.sparsities for _ in seeds])
+    revive = Resample(until=2 * settings.steps // 3)
+    relu = ensemble.stack(
+        [ReLU(n, sparsity=w, revive=revive) for w in settings.sparsities for _ in seeds]
+    )
     return {"TopK": top, "ReLU+L1": relu, "frozen decoder": FrozenDecoder(top)}
 
 

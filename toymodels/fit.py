@@ -90,8 +90,7 @@ def advance(
     """Makes `n_steps` updates.
 
     The batch of step t depends on `(key, t)` alone, so a run cut anywhere equals the whole
-    run bit for bit. `n_steps` may be traced: one compilation
-    serves every chunk length.
+    run bit for bit. `n_steps` may be traced: one compilation serves every chunk length.
 
     Args:
         key: the data key of the whole run; the same in every chunk.

@@ -8,7 +8,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from synthetic.directions import random, unit_rows
-from synthetic.validation import concrete
+from synthetic.validation import require_finite
 from toymodels.fit import Outcome, State
 
 _NARROW = 1024  # latents up to which `_product` pays
@@ -65,8 +65,28 @@ def init_tied(key: Key[Array, ""], n_latents: int, d_model: int) -> Params:
     return Params(W_dec.T, jnp.zeros(n_latents), W_dec, jnp.zeros(d_model))
 
 
+def require_data(x: X, d_model: int) -> None:
+    """Raises ValueError unless `x` is a non-empty, finite array [..., d_model]."""
+    came = f"x has shape {jnp.shape(x)}"
+    if jnp.shape(x)[-1:] != (d_model,):
+        raise ValueError(
+            f"{came}, expected [..., {d_model}]; the last axis must be the width that the "
+            "dictionary was made for"
+        )
+    if 0 in jnp.shape(x):
+        raise ValueError(
+            f"{came}, expected at least one sample; an empty batch has no data"
+        )
+    require_finite("x", x)
+
+
 def pre_activation(params: Params, x: X) -> Z:
-    """(x - b_dec) W_enc + b_enc."""
+    """(x - b_dec) W_enc + b_enc.
+
+    Raises:
+        ValueError: `x` has another width, is empty, or (outside jit) is not finite.
+    """
+    require_data(x, params.W_enc.shape[-2])
     return (x - params.b_dec) @ params.W_enc + params.b_enc
 
 
@@ -113,23 +133,3 @@ def mean_l0(z: Z) -> Float[Array, ""]:
 def with_unit_rows(params: Params) -> Params:
     """The decoder's rows scaled to length 1, all else as it was."""
     return params._replace(W_dec=unit_rows(params.W_dec))
-
-
-def require_data(name: str, x: Any, d_model: int) -> None:
-    """Raises ValueError unless `x` is a non-empty, finite [batch, d_model] array."""
-    if x.ndim < 2 or x.shape[-1] != d_model:
-        raise ValueError(
-            f"{name} has shape {tuple(x.shape)}, expected [batch, {d_model}]; "
-            "the last axis must be the width the dictionary was made for"
-        )
-    if 0 in x.shape:
-        raise ValueError(
-            f"{name} has shape {tuple(x.shape)}, expected at least one sample; "
-            "an empty batch has no data"
-        )
-    known = concrete(x)
-    if known is not None and not jnp.isfinite(known).all():
-        raise ValueError(
-            f"{name} holds NaN or infinite values, expected finite numbers; "
-            "drop or repair these rows first"
-        )

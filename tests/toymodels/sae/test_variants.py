@@ -239,6 +239,20 @@ def test_bad_settings_are_refused(make, message):
         make()
 
 
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.ones((4, 3)), r"x has shape \(4, 3\), expected \[\.\.\., 2\]"),
+        (np.ones((0, 2)), "expected at least one sample"),
+        (np.array([[1.0, 0.0], [0.0, np.nan]]), r"x holds nan at index \(1, 1\)"),
+    ],
+)
+@pytest.mark.parametrize("dictionary", [ReLU(3), TopK(3, k=1)], ids=repr)
+def test_bad_data_is_refused(dictionary, by_hand, x, message):
+    with pytest.raises(ValueError, match=message):
+        dictionary.encode(by_hand, x)
+
+
 def test_learning_rate_is_constant_and_then_falls_to_zero():
     optimizer = training.adam(0.5, 10, decay=0.4)
     state = optimizer.init(jnp.zeros(()))
