@@ -4,22 +4,16 @@ import argparse
 import ast
 import dataclasses
 import difflib
-import hashlib
 import importlib
 import pkgutil
-import shutil
 import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 import experiments
-from experiments import records
-from experiments.experiment import Experiment, Job, Result
+from experiments import records, runner
+from experiments.experiment import Experiment, Result
 from toymodels.checkpoints import CheckpointMismatchError
 from toymodels.fit import NonFiniteLossError
 
@@ -102,25 +96,8 @@ def _run(options: argparse.Namespace) -> int:
     settings = override(settings, options.set)
     directory = options.out or Path("runs") / experiment.name
     records.require_writable(directory)
-    job = Job(directory, _signature(experiment.name, settings, options.seed))
-
-    started = time.monotonic()
-    result = experiment.run(settings, options.seed, job)
-    seconds = job.seconds | {"total": round(time.monotonic() - started, 2)}
-    record = records.Record(
-        name=experiment.name,
-        settings=dataclasses.asdict(settings),
-        seed=options.seed,
-        metrics=result.metrics,
-        checks=result.checks,
-        seconds=seconds,
-        versions=records.versions(),
-        device=records.device(),
-    )
-    path = records.write(directory, record, result.arrays)
-    shutil.rmtree(job.checkpoint_root, ignore_errors=True)
-    drawn = _draw(experiment.figures, directory)
-    _print(result, record, [path, directory / records.ARRAYS, *drawn])
+    result, record, paths = runner.perform(experiment, settings, options.seed, directory)
+    _print(result, record, paths)
     return CHECK_FAILED if options.check and not record.passed else 0
 
 
@@ -178,34 +155,11 @@ def _parse(name: str, text: str, default: Any) -> Any:
     return value
 
 
-def _signature(name: str, settings: Any, seed: int) -> str:
-    return hashlib.sha256(f"{name} {settings!r} {seed}".encode()).hexdigest()[:12]
-
-
 def _redraw(directory: Path) -> int:
     content, _ = records.read(directory)
-    for path in _draw(_find(content["name"]).figures, directory):
+    for path in runner.draw(_find(content["name"]).figures, directory):
         print(path)
     return 0
-
-
-def _draw(figures: tuple[ModuleType, ...], directory: Path) -> list[Path]:
-    content, arrays = records.read(directory)
-    return [
-        path for figure in figures for path in _save(figure, content, arrays, directory)
-    ]
-
-
-def _save(
-    figure: ModuleType,
-    content: dict[str, Any],
-    arrays: Mapping[str, np.ndarray],
-    directory: Path,
-) -> list[Path]:
-    from figures import style
-
-    name = figure.__name__.rsplit(".", 1)[-1]
-    return style.save(figure.draw(content, arrays), directory / name)
 
 
 def _print(result: Result, record: records.Record, paths: Sequence[Path]) -> None:

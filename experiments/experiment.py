@@ -46,6 +46,8 @@ class Experiment:
         quick: the same at a size that ends within a minute on two cores.
         run: `(settings, seed, job) -> Result`.
         figures: modules of `figures`, each with `draw(record, arrays)`.
+        expect: what the figures show when all is well, for a reader who compares them
+            with the published ones.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Experiment:
     quick: Any
     run: Callable[[Any, int, "Job"], Result]
     figures: tuple[ModuleType, ...]
+    expect: str = ""
 
 
 @dataclass

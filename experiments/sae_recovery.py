@@ -87,7 +87,7 @@ def train_model(key: Key[Array, ""], world: SparseFeatures, settings: Settings, 
     advance = partial(
         fit.advance,
         loss=model.loss,
-        sample=lambda key: world.sample(key, 2 * settings.batch_size),
+        sample=lambda key: world.sample(key, 2 * settings.batch_size).features,
         optimizer=optimizer,
     )
     state, history = fit.run(

@@ -40,6 +40,13 @@ class SparseFeatures:
         if self.noise is not None:
             require_range("noise", self.noise, low=0.0, fix="it is a deviation")
 
+    @classmethod
+    def of_features(
+        cls, firing: Firing, magnitude: Magnitude = Uniform()
+    ) -> "SparseFeatures":
+        """The features themselves: x = features, the input of a toy model."""
+        return cls(jnp.eye(firing.n_features), firing, magnitude)
+
     @property
     def n_features(self) -> int:
         return self.directions.shape[-2]

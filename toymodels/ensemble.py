@@ -1,7 +1,8 @@
 """Many members at once: spread over devices, and on each device in the cheaper order.
 
-On a CPU small members run fastest one after another, each with its arrays in the cache,
-one host device per core. On an accelerator they run fastest side by side.
+On a CPU members run fastest one after another, or a few very small ones side by side, with
+their arrays in the cache and one host device per core. On an accelerator all run fastest
+side by side.
 """
 
 import math
@@ -26,17 +27,16 @@ def stack(members: Sequence[PyTree]) -> PyTree:
 
 
 def mesh(n_members: int) -> Mesh:
-    """As many of the devices as divide `n_members` evenly, along one axis."""
-    devices = jax.devices()
-    n_devices = math.gcd(n_members, len(devices))
-    return Mesh(np.array(devices[:n_devices]), (MEMBER,), axis_types=(AxisType.Auto,))
+    """The devices along one axis, no more than there are members."""
+    devices = jax.devices()[:n_members]
+    return Mesh(np.array(devices), (MEMBER,), axis_types=(AxisType.Auto,))
 
 
 def over_members(
     function: Callable[..., PyTree],
     n_members: int,
     shared: int = 0,
-    sequential: bool | None = None,
+    block: int | None = None,
 ) -> Callable[..., PyTree]:
     """`function` for one member, turned into one for `n_members` stacked ones.
 
@@ -44,29 +44,48 @@ def over_members(
         function: `(*per_member, *shared) -> result`, pure.
         n_members: the length of the leading axis of every per-member argument.
         shared: how many of the last arguments all members share.
-        sequential: one member after another on each device (`lax.map`) instead of side by
-            side (`vmap`); by default what the platform does faster.
+        block: how many members run side by side (`vmap`) on each device, block after
+            block (`lax.map`); by default what the platform does faster: one on a CPU, all
+            on an accelerator. A block is worth as many small members as fit the cache.
 
     Returns:
         A function of the stacked arguments; compile it at the outer edge.
     """
-    if sequential is None:
-        sequential = jax.default_backend() == "cpu"
+    devices = mesh(n_members)
+    n_devices = devices.devices.size
+    per_device = math.ceil(n_members / n_devices)
+    if block is None:
+        block = 1 if jax.default_backend() == "cpu" else per_device
+    n_blocks = math.ceil(per_device / block)
+    block = math.ceil(per_device / n_blocks)
+    # Surplus places repeat the last member; what they compute is dropped.
+    surplus = n_devices * n_blocks * block - n_members
 
     def on_one_device(*args):
         own, common = args[: len(args) - shared], args[len(args) - shared :]
-        if sequential:
-            return lax.map(lambda member: function(*member, *common), own)
-        return jax.vmap(lambda *member: function(*member, *common))(*own)
+
+        def one(member):
+            return function(*member, *common)
+
+        if block == 1:
+            return lax.map(one, own)
+        blocks = jax.tree.map(lambda x: x.reshape(n_blocks, block, *x.shape[1:]), own)
+        done = lax.map(jax.vmap(one), blocks)
+        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), done)
+
+    def pad(x):
+        return jnp.concatenate([x, jnp.repeat(x[-1:], surplus, axis=0)]) if surplus else x
 
     def on_all_devices(*args):
-        specs = (P(MEMBER),) * (len(args) - shared) + (P(),) * shared
-        return jax.shard_map(
+        own, common = args[: len(args) - shared], args[len(args) - shared :]
+        specs = (P(MEMBER),) * len(own) + (P(),) * shared
+        done = jax.shard_map(
             on_one_device,
-            mesh=mesh(n_members),
+            mesh=devices,
             in_specs=specs,
             out_specs=P(MEMBER),
             check_vma=False,
-        )(*args)
+        )(*jax.tree.map(pad, own), *common)
+        return jax.tree.map(lambda x: x[:n_members], done) if surplus else done
 
     return on_all_devices

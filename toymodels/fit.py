@@ -63,6 +63,7 @@ class Outcome(NamedTuple):
 Loss = Callable[[PyTree, PyTree, PyTree, Int[Array, ""]], tuple[Array, Outcome]]
 Sample = Callable[[Key[Array, ""]], PyTree]
 After = Callable[[Key[Array, ""], State, PyTree], State]
+Measure = Callable[[PyTree], Metrics]
 
 
 def start(
@@ -75,6 +76,11 @@ def start(
 def unchanged(key: Key[Array, ""], state: State, batch: PyTree) -> State:
     """The `after` of a model that keeps no state beside its parameters."""
     return state
+
+
+def nothing(state: PyTree) -> Metrics:
+    """The `measure` of a run that looks at its losses alone."""
+    return {}
 
 
 def advance(
@@ -104,29 +110,36 @@ def advance(
     """
     gradient = jax.value_and_grad(loss, has_aux=True)
 
-    def update(state: State) -> tuple[State, Metrics]:
-        key_data, key_after = jax.random.split(jax.random.fold_in(key, state.step))
-        # The barrier keeps XLA from drawing the random numbers again in every consumer.
-        batch = lax.optimization_barrier(sample(key_data))
+    def keys(step):
+        return jax.random.split(jax.random.fold_in(key, step))
+
+    def update(state: State, batch: PyTree) -> tuple[State, Metrics]:
         (value, (metrics, memory)), grads = gradient(
             state.params, batch, state.memory, state.step
         )
         updates, opt = optimizer.update(grads, state.opt, state.params)
         params = optax.apply_updates(state.params, updates)
         moved = State(state.step + 1, params, opt, memory)
-        moved = after(key_after, moved, batch)
+        moved = after(keys(state.step)[1], moved, batch)
         return moved, metrics | {"loss": value}
 
+    # The next batch is drawn one step ahead and carried: in the same step XLA would draw
+    # its random numbers again in every consumer.
     def body(i, carry):
-        state, chunk = carry
-        moved, metrics = update(state)
+        state, batch, chunk = carry
+        following = sample(keys(state.step + 1)[0])
+        moved, metrics = update(state, batch)
         mean = jax.tree.map(lambda m, new: m + (new - m) / (i + 1), chunk.metrics, metrics)
         is_first_bad = (chunk.bad_step < 0) & ~jnp.isfinite(metrics["loss"])
-        return moved, Chunk(mean, jnp.where(is_first_bad, state.step, chunk.bad_step))
+        bad_step = jnp.where(is_first_bad, state.step, chunk.bad_step)
+        return moved, following, Chunk(mean, bad_step)
 
-    shapes = jax.eval_shape(lambda s: update(s)[1], state)
+    batch = sample(keys(state.step)[0])
+    shapes = jax.eval_shape(lambda s, b: update(s, b)[1], state, batch)
     zeros = jax.tree.map(lambda m: jnp.zeros(m.shape, jnp.float32), shapes)
-    return lax.fori_loop(0, n_steps, body, (state, Chunk(zeros, jnp.int32(-1))))
+    start = (state, batch, Chunk(zeros, jnp.int32(-1)))
+    state, _, chunk = lax.fori_loop(0, n_steps, body, start)
+    return state, chunk
 
 
 class History(NamedTuple):
@@ -160,6 +173,7 @@ def run(
     chunk: int = 100,
     progress: Callable[[int, dict[str, Any]], None] = lambda step, metrics: None,
     checkpoints: Checkpoints | None = None,
+    measure: Measure = nothing,
 ) -> tuple[PyTree, History]:
     """Drives a compiled `advance` to step `n_steps`.
 
@@ -172,6 +186,8 @@ def run(
         chunk: steps between two looks at the device.
         progress: called with the step and the chunk's metrics.
         checkpoints: saved to after every good chunk, so that an interrupted run resumes.
+        measure: `state -> {name: array}`, looked at after every chunk; becomes columns of
+            the history beside the chunk's means.
 
     Returns:
         The final state and one row of metrics per chunk.
@@ -190,7 +206,7 @@ def run(
         report = jax.device_get(report)
         _require_finite(report, checkpoints is not None)
         done += length
-        metrics = _named_metrics(report)
+        metrics = _named_metrics(report) | jax.device_get(measure(state))
         history = _append(history, done, metrics)
         progress(done, metrics)
         if checkpoints:

@@ -7,7 +7,6 @@ from figures import (
     cosine_matrix,
     recovery_frontier,
     seed_distributions,
-    style,
     toy_geometry,
     training_curves,
 )
@@ -55,16 +54,8 @@ CASES = {
 
 
 @pytest.mark.parametrize(("module", "record", "arrays"), CASES.values(), ids=CASES.keys())
-def test_labels_titles_and_the_same_bytes_twice(module, record, arrays, tmp_path):
-    figure = module.draw(record, arrays)
-    first = figure.axes[0]
-    assert any(axes.get_xlabel() for axes in figure.axes)
-    assert first.get_ylabel()
-    titles = [axes.get_title() for axes in figure.axes] + [figure.get_suptitle()]
-    assert any(titles)
-    once = [path.read_bytes() for path in style.save(figure, tmp_path / "once")]
-    again = style.save(module.draw(record, arrays), tmp_path / "again")
-    assert once == [path.read_bytes() for path in again]
+def test_labels_titles_and_the_same_bytes_twice(module, record, arrays, check_figure):
+    check_figure(module, record, arrays)
 
 
 def test_the_matrix_shows_each_cosine_where_it_belongs():

@@ -86,7 +86,7 @@ def test_loss_by_hand(output):
     batch = absent.do(random.key(0), 1, 0, 0.4)
     second = 0.0 if output == "relu" else -0.6
     expected = (1.0 * (0.4 - 0.5) ** 2 + 0.5 * (0.0 - second) ** 2) / 2
-    value, _ = model.loss(params, batch, (), jnp.int32(0))
+    value, _ = model.loss(params, batch.features, (), jnp.int32(0))
     assert float(value) == pytest.approx(expected, rel=1e-6)
 
 
@@ -115,7 +115,7 @@ def test_a_linear_model_keeps_the_most_important_features(density):
             state,
             3_000,
             loss=model.loss,
-            sample=lambda key: world.sample(key, 512),
+            sample=lambda key: world.sample(key, 512).features,
             optimizer=optimizer,
         )[0]
     )
@@ -165,7 +165,7 @@ def test_expected_loss_gradient_and_value_against_sampling():
     params = Params(jnp.asarray(W, jnp.float32), jnp.asarray(b, jnp.float32))
     batch = world.sample(random.key(0), 400_000)
     sampled, gradient = jax.value_and_grad(
-        lambda p: model.loss(p, batch, (), jnp.int32(0))[0]
+        lambda p: model.loss(p, batch.features, (), jnp.int32(0))[0]
     )(params)
     # 400,000 samples of a loss whose deviation is about twice its mean: 0.3 %; five.
     assert float(sampled) == pytest.approx(loss, rel=0.016)

@@ -12,12 +12,9 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 
-from synthetic.base import Batch
-from synthetic.directions import unit_rows
 from synthetic.validation import require_range
 from toymodels.fit import Outcome
-
-Rows = Float[Array, "feature hidden"]
+from toymodels.superposition import unrolled
 
 
 class Params(NamedTuple):
@@ -79,40 +76,31 @@ class Bottleneck:
         return jax.nn.relu(out) if self.output == "relu" else out
 
     def loss(
-        self, params: Params, batch: Batch, memory: tuple, step: Int[Array, ""]
+        self,
+        params: Params,
+        features: Float[Array, "batch feature"],
+        memory: tuple,
+        step: Int[Array, ""],
     ) -> tuple[Float[Array, ""], Outcome]:
         """mean_i I_i (f_i - f_hat_i)^2, averaged over the batch and the features.
 
         The paper sums over the features: its loss is n_features times this one. Like the
         authors' notebook the target is |f|, which matters only for signed features.
         """
-        out = self.readout(params, self.hidden(params, batch.features))
-        error = jnp.square(jnp.abs(batch.features) - out)
+        if unrolled.pays(params.W):
+            return self._unrolled_loss(params, features), Outcome({})
+        out = self.readout(params, self.hidden(params, features))
+        error = jnp.square(jnp.abs(features) - out)
         return jnp.mean(self.importance * error), Outcome({})
 
-
-def feature_norms(W: Rows) -> Float[Array, " feature"]:
-    """||W_i||: about 1 for a represented feature, 0 for a dropped one."""
-    return jnp.linalg.norm(W, axis=-1)
-
-
-def gram(W: Rows) -> Float[Array, "feature feature"]:
-    """W W^T: norms on the diagonal, interference off it. (W^T W in the paper.)"""
-    return W @ W.swapaxes(-1, -2)
-
-
-def dimensionality(W: Rows) -> Float[Array, " feature"]:
-    """D_i = ||W_i||^2 / sum_j (W_i/||W_i|| . W_j)^2, j = i included; 0 for a zero row.
-
-    1 is a dimension of its own, 1/2 an antipodal pair, 2/5 a pentagon. The sum over i is
-    at most n_hidden, and equal to it for tight frames and orthogonal unions of them.
-    """
-    norm_squared = jnp.sum(jnp.square(W), axis=-1)
-    projections = unit_rows(W) @ W.swapaxes(-1, -2)
-    shared = jnp.sum(jnp.square(projections), axis=-1)
-    return norm_squared / jnp.where(shared > 0, shared, 1)
-
-
-def dimensions_per_feature(W: Rows) -> Float[Array, ""]:
-    """D* = n_hidden / ||W||_F^2."""
-    return W.shape[-1] / jnp.sum(jnp.square(W), axis=(-2, -1))
+    def _unrolled_loss(self, params, features) -> Float[Array, ""]:
+        columns = unrolled.columns(features)
+        hidden = unrolled.product(columns, params.W)
+        out = unrolled.product(hidden, params.W.T)
+        importance = jnp.broadcast_to(jnp.asarray(self.importance), params.b.shape)
+        total = jnp.zeros_like(columns[0])
+        for i, (value, pre) in enumerate(zip(columns, out, strict=True)):
+            answer = pre + params.b[i]
+            answer = jax.nn.relu(answer) if self.output == "relu" else answer
+            total += importance[i] * jnp.square(jnp.abs(value) - answer)
+        return jnp.mean(total) / self.n_features

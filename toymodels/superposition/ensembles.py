@@ -1,0 +1,173 @@
+"""Many toy models at once: every setting with every seed, as one compiled program."""
+
+import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from synthetic.base import Batch
+from synthetic.validation import require_range
+from toymodels import ensemble, fit
+
+_FLOATS_IN_CACHE = 1 << 17
+_BLOCK_OF_SAMPLES = 1 << 13
+
+
+class Model(Protocol):
+    """A toy model, trained on the true features of a world."""
+
+    @property
+    def n_features(self) -> int: ...
+
+    def init(self, key: Key[Array, ""]) -> PyTree: ...
+
+    def loss(
+        self, params: Any, features: Array, memory: tuple, step: Int[Array, ""]
+    ) -> tuple[Array, fit.Outcome]: ...
+
+
+class World(Protocol):
+    """Any world: only the features of its batches are used."""
+
+    def sample(self, key: Key[Array, ""], batch_size: int) -> Batch: ...
+
+
+Problem = Callable[[Any], tuple[Model, World]]
+
+
+def train(
+    key: Key[Array, ""],
+    problem: Problem,
+    settings: PyTree,
+    *,
+    n_seeds: int,
+    steps: int,
+    batch_size: int,
+    optimizer: optax.GradientTransformation,
+    share_draws: bool = False,
+    measure: fit.Measure = fit.nothing,
+    n_rows: int = 50,
+    progress: Callable[[int, dict[str, Any]], None] = lambda step, metrics: None,
+    checkpoints: fit.Checkpoints | None = None,
+) -> tuple[PyTree, fit.History]:
+    """Trains `n_seeds` models on every setting, all in one program.
+
+    Members run in blocks that fit the cache, one block after another, on every CPU core;
+    on an accelerator they all run side by side.
+
+        def problem(density):
+            law = firing.Independent(jnp.full(5, density))
+            return superposition.Bottleneck(5, 2), SparseFeatures.of_features(law)
+
+        params, history = superposition.train(key, problem, jnp.array([1.0, 0.1]), ...)
+
+    Args:
+        key: of the initial weights and the data.
+        problem: `setting -> (model, world)`, pure; shapes must not depend on the setting.
+        settings: what is swept: a pytree whose leaves have the settings as leading axis.
+        n_seeds: models per setting, each with its own weights and, unless `share_draws`,
+            its own data.
+        steps: updates of every model.
+        batch_size: fresh samples per update.
+        optimizer: any optax transformation.
+        share_draws: all members see the same random numbers: cheaper, and members are
+            compared on equal data, but their outcomes are no longer independent.
+        measure: `state -> {name: array}`, of one member at the end of every row.
+        n_rows: of the history.
+        progress: called once per row.
+        checkpoints: where the run is saved and resumed.
+
+    Returns:
+        Parameters [setting, seed, ...] and a history of [row, setting, seed, ...].
+    """
+    require_range("n_seeds", n_seeds, low=1)
+    require_range("batch_size", batch_size, low=1, fix="an empty batch has no data")
+    grid = (len(jax.tree.leaves(settings)[0]), n_seeds)
+    n_members = math.prod(grid)
+    key_init, key_data = jax.random.split(key)
+    repeated = jax.tree.map(lambda x: jnp.repeat(jnp.asarray(x), n_seeds, axis=0), settings)
+
+    def begin(key, setting):
+        return fit.start(problem(setting)[0].init(key), optimizer)
+
+    def advance(state, setting, key, n):
+        model, world = problem(setting)
+        return fit.advance(
+            key,
+            state,
+            n,
+            loss=model.loss,
+            sample=lambda key: world.sample(key, batch_size).features,
+            optimizer=optimizer,
+        )
+
+    def advance_sharing(state, setting, n):
+        return advance(state, setting, jax.random.clone(key_data), n)
+
+    n_features = _n_features(problem, settings)
+    block = max(1, _FLOATS_IN_CACHE // (batch_size * n_features))
+    block = block if jax.default_backend() == "cpu" else None
+    states = jax.jit(jax.vmap(begin))(jax.random.split(key_init, n_members), repeated)
+    if share_draws:
+        together = ensemble.over_members(advance_sharing, n_members, shared=1, block=block)
+        members = (repeated,)
+    else:
+        together = ensemble.over_members(advance, n_members, shared=1, block=block)
+        members = (repeated, jax.random.split(key_data, n_members))
+    states, history = fit.run(
+        jax.jit(lambda states, n: together(states, *members, n)),
+        states,
+        steps,
+        chunk=math.ceil(steps / n_rows),
+        measure=jax.jit(jax.vmap(measure)),
+        progress=progress,
+        checkpoints=checkpoints,
+    )
+    params = jax.tree.map(lambda x: x.reshape(*grid, *x.shape[1:]), states.params)
+    rows = {
+        name: row.reshape(len(row), *grid, *row.shape[2:])
+        for name, row in history.metrics.items()
+    }
+    return params, fit.History(history.step, rows)
+
+
+def losses(
+    key: Key[Array, ""],
+    problem: Problem,
+    settings: PyTree,
+    params: PyTree,
+    n_samples: int,
+) -> Float[np.ndarray, "setting seed"]:
+    """The loss of every member on `n_samples` samples, in float64.
+
+    All members see the same random numbers, so that the best of several seeds is the best
+    model and not the luckiest draw.
+
+    Args:
+        key: of the samples; not the training key.
+        problem, settings: as given to `train`.
+        params: [setting, seed, ...], from `train`.
+        n_samples: rounded up to whole blocks of 8,192.
+    """
+    n_blocks = math.ceil(n_samples / _BLOCK_OF_SAMPLES)
+
+    def one_setting(setting, params, key):
+        model, world = problem(setting)
+        features = world.sample(key, _BLOCK_OF_SAMPLES).features
+        return jax.lax.map(lambda p: model.loss(p, features, (), jnp.int32(0))[0], params)
+
+    n_settings = len(jax.tree.leaves(settings)[0])
+    together = jax.jit(ensemble.over_members(one_setting, n_settings, shared=1))
+    settings = jax.tree.map(jnp.asarray, settings)
+    blocks = [together(settings, params, k) for k in jax.random.split(key, n_blocks)]
+    return np.asarray(np.mean(jax.device_get(blocks), axis=0, dtype=np.float64))
+
+
+def _n_features(problem: Problem, settings: PyTree) -> int:
+    first = jax.tree.map(lambda x: jnp.asarray(x)[0], settings)
+    return problem(first)[0].n_features

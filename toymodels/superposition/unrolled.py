@@ -1,0 +1,33 @@
+"""Products with matrices of a few entries, written out column by column.
+
+A model with five features and two hidden dimensions spends its time on products that no
+matrix routine is made for. Written as sums of whole columns of the batch they fuse into
+loops over contiguous memory: on two CPU cores about five times faster.
+"""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+MOST_ENTRIES = 64
+
+Column = Float[Array, " batch"]
+
+
+def pays(W: Float[Array, "row column"]) -> bool:
+    """Whether `W` is small enough to be written out."""
+    return W.size <= MOST_ENTRIES
+
+
+def columns(x: Float[Array, "batch column"]) -> list[Column]:
+    """The columns of `x`; free when `x` was drawn feature by feature."""
+    return [x[:, i] for i in range(x.shape[1])]
+
+
+def product(x: Sequence[Column], W: Float[Array, "row column"]) -> list[Column]:
+    """The columns of x W: sum_i x_i W_ik for every k."""
+    return [
+        sum((x_i * W[i, k] for i, x_i in enumerate(x)), start=jnp.zeros(()))
+        for k in range(W.shape[1])
+    ]
