@@ -4,15 +4,13 @@ import argparse
 import ast
 import dataclasses
 import difflib
-import importlib
-import pkgutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import experiments
 from experiments import records, runner
+from experiments.catalogue import catalogue
 from experiments.experiment import Experiment, Result
 from toymodels.checkpoints import CheckpointMismatchError
 from toymodels.fit import NonFiniteLossError
@@ -22,18 +20,6 @@ USAGE_ERROR, CHECK_FAILED, INTERRUPTED = 2, 1, 130
 
 class CommandError(ValueError):
     """The command's words do not fit; the message says what would."""
-
-
-def catalogue() -> dict[str, Experiment]:
-    """Every experiment of this package by name: each module that defines EXPERIMENT."""
-    names = [module.name for module in pkgutil.iter_modules(experiments.__path__)]
-    modules = [
-        importlib.import_module(f"experiments.{name}")
-        for name in names
-        if name != "__main__"
-    ]
-    found = [module.EXPERIMENT for module in modules if hasattr(module, "EXPERIMENT")]
-    return {experiment.name: experiment for experiment in found}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -158,7 +158,8 @@ def losses(
 
     def one_setting(setting, params, key):
         model, world = problem(setting)
-        features = world.sample(key, _BLOCK_OF_SAMPLES).features
+        # Every setting consumes a clone: common random numbers are meant.
+        features = world.sample(jax.random.clone(key), _BLOCK_OF_SAMPLES).features
         return jax.lax.map(lambda p: model.loss(p, features, (), jnp.int32(0))[0], params)
 
     n_settings = len(jax.tree.leaves(settings)[0])
