@@ -1,21 +1,37 @@
 """Toy models of superposition: the models, their geometry, and ensembles of them."""
 
-from toymodels.superposition.bottleneck import Bottleneck, Params
+from toymodels.superposition.adversarial import adversarial_damage, attack_directions
+from toymodels.superposition.bottleneck import Bottleneck, Params, torch_scale
 from toymodels.superposition.ensembles import losses, train
 from toymodels.superposition.geometry import (
     dimensionality,
     dimensions_per_feature,
     feature_norms,
+    feature_superposition,
     gram,
+)
+from toymodels.superposition.polytopes import (
+    Polytope,
+    components,
+    name_polytope,
+    polytopes,
 )
 
 __all__ = [
     "Bottleneck",
     "Params",
+    "Polytope",
+    "adversarial_damage",
+    "attack_directions",
+    "components",
     "dimensionality",
     "dimensions_per_feature",
     "feature_norms",
+    "feature_superposition",
     "gram",
     "losses",
+    "name_polytope",
+    "polytopes",
+    "torch_scale",
     "train",
 ]

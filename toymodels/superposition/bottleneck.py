@@ -27,6 +27,21 @@ class Params(NamedTuple):
     b: Array
 
 
+def torch_scale(n_instances: int, n_rows: int, n_columns: int) -> float:
+    """What torch's `xavier_normal_` gives a stack of matrices [instance, row, column].
+
+    torch takes the first axis for outputs, the second for inputs and the rest for the size
+    of a convolution's kernel, so that the deviation depends on how many models are trained
+    at once: sqrt(2 / (n_columns (n_rows + n_instances))). The authors' notebook draws its W
+    in this way, with [feature, hidden] matrices: 0.0213 for 20 models of 200 features in 20
+    dimensions, where Xavier's own formula gives 0.0953.
+    """
+    require_range("n_instances", n_instances, low=1)
+    require_range("n_rows", n_rows, low=1)
+    require_range("n_columns", n_columns, low=1)
+    return (2 / (n_columns * (n_rows + n_instances))) ** 0.5
+
+
 @struct.dataclass
 class Bottleneck:
     """The tied bottleneck model.
@@ -37,7 +52,7 @@ class Bottleneck:
         output: "relu" or "linear"; static.
         importance: weight of each feature's error, a number or [feature]; a leaf.
         init_scale: standard deviation of the initial W; None is Xavier's
-            sqrt(2 / (n_features + n_hidden)).
+            sqrt(2 / (n_features + n_hidden)). See `torch_scale`.
     """
 
     n_features: int = struct.field(pytree_node=False)
