@@ -69,7 +69,7 @@ def test_planted_polytopes_are_named(name, planted, scale):
     W = np.zeros((len(rows) + 3, width))
     places = generator.permutation(len(W))[: len(rows)]
     W[places] = scale * np.pad(rows, ((0, 0), (0, 4))) @ turn
-    (found,) = superposition.polytopes(W)
+    (found,) = superposition.find_polytopes(W)
     assert found.name == name
     np.testing.assert_array_equal(found.features, np.sort(places))
     np.testing.assert_allclose(found.dimensionality, expected, atol=1e-6)
@@ -87,7 +87,7 @@ BIPYRAMIDS = {
 )
 def test_a_bipyramid_comes_apart_into_its_tegum_factors(base, expected, names):
     W = orthogonal_union(polygon(base), DIGON)
-    found = superposition.polytopes(W)
+    found = superposition.find_polytopes(W)
     assert [polytope.name for polytope in found] == names
     D = superposition.dimensionality(jnp.asarray(W, jnp.float32))
     np.testing.assert_allclose(D, expected, atol=1e-6)
@@ -95,7 +95,7 @@ def test_a_bipyramid_comes_apart_into_its_tegum_factors(base, expected, names):
 
 def test_polytopes_in_orthogonal_dimensions_are_found_one_by_one():
     W = orthogonal_union(polygon(5), np.eye(1), ANTIPRISM, DIGON)
-    found = superposition.polytopes(W)
+    found = superposition.find_polytopes(W)
     names = [polytope.name for polytope in found]
     assert names == ["square antiprism", "pentagon", "digon", "own dimension"]
     assert sorted(np.concatenate([p.features for p in found])) == list(range(len(W)))
@@ -132,7 +132,7 @@ def test_thresholds_out_of_range_are_refused():
     with pytest.raises(ValueError, match=r"joined is 1.5, expected a number in \[0, 1\]"):
         superposition.components(np.eye(2), joined=1.5)
     with pytest.raises(ValueError, match="represented is -1"):
-        superposition.polytopes(np.eye(2), represented=-1)
+        superposition.find_polytopes(np.eye(2), represented=-1)
 
 
 def test_superposition_of_a_feature_by_hand():

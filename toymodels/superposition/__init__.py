@@ -13,8 +13,8 @@ from toymodels.superposition.geometry import (
 from toymodels.superposition.polytopes import (
     Polytope,
     components,
+    find_polytopes,
     name_polytope,
-    polytopes,
 )
 
 __all__ = [
@@ -28,10 +28,10 @@ __all__ = [
     "dimensions_per_feature",
     "feature_norms",
     "feature_superposition",
+    "find_polytopes",
     "gram",
     "losses",
     "name_polytope",
-    "polytopes",
     "torch_scale",
     "train",
 ]

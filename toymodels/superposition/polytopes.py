@@ -60,7 +60,7 @@ def components(
     return sorted(found, key=lambda rows: (-len(rows), rows[0]))
 
 
-def polytopes(
+def find_polytopes(
     W: Rows, represented: float = REPRESENTED, joined: float = JOINED
 ) -> list[Polytope]:
     """The components of the geometry graph, each with its name; see `components`."""
