@@ -85,10 +85,50 @@ def train(
     Returns:
         Parameters [setting, seed, ...] and a history of [row, setting, seed, ...].
     """
+    states, advance = program(
+        key,
+        problem,
+        settings,
+        n_seeds=n_seeds,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        share_draws=share_draws,
+    )
+    states, history = fit.run(
+        advance,
+        states,
+        steps,
+        chunk=math.ceil(steps / n_rows),
+        measure=jax.jit(jax.vmap(measure)),
+        progress=progress,
+        checkpoints=checkpoints,
+    )
+    grid = (_n_settings(settings), n_seeds)
+    params = jax.tree.map(lambda x: x.reshape(*grid, *x.shape[1:]), states.params)
+    rows = {
+        name: row.reshape(len(row), *grid, *row.shape[2:])
+        for name, row in history.metrics.items()
+    }
+    return params, fit.History(history.step, rows)
+
+
+def program(
+    key: Key[Array, ""],
+    problem: Problem,
+    settings: PyTree,
+    *,
+    n_seeds: int,
+    batch_size: int,
+    optimizer: optax.GradientTransformation,
+    share_draws: bool = False,
+) -> tuple[fit.State, Callable[[fit.State, int], tuple[fit.State, fit.Chunk]]]:
+    """The states `train` starts from, and the compiled `(states, n) -> (states, Chunk)`.
+
+    Args: as of `train`. Members lie along one leading axis, seeds within settings.
+    """
     require_range("n_seeds", n_seeds, low=1)
     require_range("batch_size", batch_size, low=1, fix="an empty batch has no data")
-    grid = (len(jax.tree.leaves(settings)[0]), n_seeds)
-    n_members = math.prod(grid)
+    n_members = _n_settings(settings) * n_seeds
     key_init, key_data = jax.random.split(key)
     repeated = jax.tree.map(lambda x: jnp.repeat(jnp.asarray(x), n_seeds, axis=0), settings)
 
@@ -109,9 +149,7 @@ def train(
     def advance_sharing(state, setting, n):
         return advance(state, setting, jax.random.clone(key_data), n)
 
-    n_features = _n_features(problem, settings)
-    block = max(1, _FLOATS_IN_CACHE // (batch_size * n_features))
-    block = block if jax.default_backend() == "cpu" else None
+    block = _members_in_cache(problem, settings, batch_size)
     states = jax.jit(jax.vmap(begin))(jax.random.split(key_init, n_members), repeated)
     if share_draws:
         together = ensemble.over_members(advance_sharing, n_members, shared=1, block=block)
@@ -119,21 +157,7 @@ def train(
     else:
         together = ensemble.over_members(advance, n_members, shared=1, block=block)
         members = (repeated, jax.random.split(key_data, n_members))
-    states, history = fit.run(
-        jax.jit(lambda states, n: together(states, *members, n)),
-        states,
-        steps,
-        chunk=math.ceil(steps / n_rows),
-        measure=jax.jit(jax.vmap(measure)),
-        progress=progress,
-        checkpoints=checkpoints,
-    )
-    params = jax.tree.map(lambda x: x.reshape(*grid, *x.shape[1:]), states.params)
-    rows = {
-        name: row.reshape(len(row), *grid, *row.shape[2:])
-        for name, row in history.metrics.items()
-    }
-    return params, fit.History(history.step, rows)
+    return states, jax.jit(lambda states, n: together(states, *members, n))
 
 
 def losses(
@@ -162,13 +186,21 @@ def losses(
         features = world.sample(jax.random.clone(key), _BLOCK_OF_SAMPLES).features
         return jax.lax.map(lambda p: model.loss(p, features, (), jnp.int32(0))[0], params)
 
-    n_settings = len(jax.tree.leaves(settings)[0])
-    together = jax.jit(ensemble.over_members(one_setting, n_settings, shared=1))
+    together = ensemble.over_members(one_setting, _n_settings(settings), shared=1)
+    together = jax.jit(together)
     settings = jax.tree.map(jnp.asarray, settings)
     blocks = [together(settings, params, k) for k in jax.random.split(key, n_blocks)]
     return np.asarray(np.mean(jax.device_get(blocks), axis=0, dtype=np.float64))
 
 
-def _n_features(problem: Problem, settings: PyTree) -> int:
+def _n_settings(settings: PyTree) -> int:
+    return len(jax.tree.leaves(settings)[0])
+
+
+def _members_in_cache(problem: Problem, settings: PyTree, batch_size: int) -> int | None:
+    """How many members a CPU core runs side by side; an accelerator runs all."""
+    if jax.default_backend() != "cpu":
+        return None
     first = jax.tree.map(lambda x: jnp.asarray(x)[0], settings)
-    return problem(first)[0].n_features
+    model, _ = problem(first)
+    return max(1, _FLOATS_IN_CACHE // (batch_size * model.n_features))
