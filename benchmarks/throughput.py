@@ -14,8 +14,6 @@ import json
 import os
 import platform
 import sys
-import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jax
@@ -24,15 +22,13 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import peers
+from benchmarks.race import Run, race, report
 from synthetic import SparseFeatures, directions, firing, random
 from toymodels import fit
 from toymodels.sae import ReLU, TopK, training
 
-Run = Callable[[int], None]
-
 BATCH = 1024
 BANK = 8
-SECONDS_PER_TURN = 0.7
 SHAPES = {
     "32x128": (32, 128, 8),
     "64x512": (64, 512, 16),
@@ -94,47 +90,6 @@ def our_sampling(d_model: int, n_features: int, batch: int) -> Run:
     return lambda n: jax.block_until_ready(compiled(n))
 
 
-def steps_per_turn(run: Run) -> int:
-    """How many steps take about SECONDS_PER_TURN; warms the worker up as well."""
-    run(2)
-    steps, spent = 2, 0.0
-    while spent < SECONDS_PER_TURN / 4:
-        started = time.perf_counter()
-        run(steps)
-        spent = time.perf_counter() - started
-        steps *= 2
-    return max(1, round(steps / 2 * SECONDS_PER_TURN / spent))
-
-
-def race(workers: Mapping[str, Run], rounds: int) -> dict[str, list[float]]:
-    """Samples per second of every worker in every round, taking turns."""
-    steps = {name: steps_per_turn(run) for name, run in workers.items()}
-    rates: dict[str, list[float]] = {name: [] for name in workers}
-    for _ in range(rounds):
-        for name, run in workers.items():
-            started = time.perf_counter()
-            run(steps[name])
-            rates[name].append(steps[name] * BATCH / (time.perf_counter() - started))
-    return rates
-
-
-def report(title: str, rates: Mapping[str, list[float]]) -> dict:
-    """Prints one race and returns it with the ratios of ours to each peer."""
-    ours = np.array(rates["ours"])
-    print(f"\n{title}")
-    rows = {}
-    for name, values in rates.items():
-        ratio = ours / np.array(values)
-        rows[name] = {"samples_per_second": float(np.median(values))}
-        line = f"  {name:<22}{np.median(values):>12,.0f} samples/s"
-        if name != "ours":
-            low, middle, high = ratio.min(), np.median(ratio), ratio.max()
-            rows[name]["ours_over_it"] = [float(low), float(middle), float(high)]
-            line += f"   ours {middle:.2f}x ({low:.2f} to {high:.2f})"
-        print(line, flush=True)
-    return rows
-
-
 def main() -> None:
     """Runs the races that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -157,13 +112,13 @@ def main() -> None:
                 if MODULES[name] in installed:
                     workers[name] = peer(variant, d_model, n_latents, k, bank)
             title = f"step of {variant}, d_model {d_model}, {n_latents} latents"
-            results[title] = report(title, race(workers, options.rounds))
+            results[title] = report(title, race(workers, options.rounds, BATCH), "samples")
         workers = {"ours": our_sampling(d_model, n_latents, BATCH)}
         for name, peer in peers.SAMPLING_PEERS.items():
             if MODULES[name] in installed:
                 workers[name] = peer(d_model, n_latents, BATCH)
         title = f"sampling of {n_latents} features in {d_model} dimensions"
-        results[title] = report(title, race(workers, options.rounds))
+        results[title] = report(title, race(workers, options.rounds, BATCH), "samples")
     if options.out:
         content = {
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, {jax.devices()[0]}",

@@ -2,7 +2,7 @@
 
 from toymodels.superposition.adversarial import adversarial_damage, attack_directions
 from toymodels.superposition.bottleneck import Bottleneck, Params, torch_scale
-from toymodels.superposition.ensembles import losses, train
+from toymodels.superposition.ensembles import losses, program, train
 from toymodels.superposition.geometry import (
     dimensionality,
     dimensions_per_feature,
@@ -32,6 +32,7 @@ __all__ = [
     "gram",
     "losses",
     "name_polytope",
+    "program",
     "torch_scale",
     "train",
 ]
