@@ -9,11 +9,13 @@ import numpy as np
 Run = Callable[[int], None]
 
 SECONDS_PER_TURN = 0.7
+SECONDS_BETWEEN = 0.3  # threads of one library spin for a while after their work
 
 
 def steps_per_turn(run: Run) -> int:
     """How many steps take about SECONDS_PER_TURN; warms the worker up as well."""
     run(2)
+    run(2)  # a program may be compiled again for the placement of its own results
     steps, spent = 2, 0.0
     while spent < SECONDS_PER_TURN / 4:
         started = time.perf_counter()
@@ -31,6 +33,7 @@ def race(
     rates: dict[str, list[float]] = {name: [] for name in workers}
     for _ in range(rounds):
         for name, run in workers.items():
+            time.sleep(SECONDS_BETWEEN)
             started = time.perf_counter()
             run(steps[name])
             spent = time.perf_counter() - started
