@@ -121,11 +121,19 @@ def test_a_distorted_polytope_keeps_its_name_until_it_is_another():
 
 def test_the_graph_joins_rows_by_their_cosine_alone():
     """Cosines 0.09 and 0.11 at lengths that would mislead a graph of products."""
-    W = np.array([[2.0, 0.0], [2 * 0.09, 2 * (1 - 0.09**2) ** 0.5]])
-    assert [len(c) for c in superposition.components(W)] == [1, 1]
-    W = np.array([[0.6, 0.0], [0.6 * 0.11, 0.6 * (1 - 0.11**2) ** 0.5]])
-    assert [len(c) for c in superposition.components(W)] == [2]
-    assert superposition.components(W, represented=0.7) == []
+    apart = np.array([[2.0, 0.0], [2 * 0.09, 2 * (1 - 0.09**2) ** 0.5]])
+    assert superposition.components(apart).tolist() == [0, 1]
+    close = np.array([[0.6, 0.0], [0.6 * 0.11, 0.6 * (1 - 0.11**2) ** 0.5]])
+    assert superposition.components(close).tolist() == [0, 0]
+    assert superposition.components(close, represented=0.7).tolist() == [-1, -1]
+    assert superposition.find_polytopes(close, represented=0.7) == []
+
+
+def test_components_are_numbered_from_the_largest():
+    """A chain is one component though its ends are orthogonal."""
+    chain = np.array([[0.0, 1, 0], [0, 0.8, 0.6], [0, 0, 1]])
+    W = np.concatenate([np.eye(1, 3), np.zeros((1, 3)), chain])
+    assert superposition.components(W).tolist() == [1, -1, 0, 0, 0]
 
 
 def test_thresholds_out_of_range_are_refused():

@@ -38,8 +38,8 @@ class Polytope(NamedTuple):
 
 def components(
     W: Rows, represented: float = REPRESENTED, joined: float = JOINED
-) -> list[Int[np.ndarray, " vertex"]]:
-    """Connected components of the geometry graph, the largest first.
+) -> Int[np.ndarray, " feature"]:
+    """Connected components of the geometry graph, numbered from the largest.
 
     Args:
         W: rows W_i.
@@ -47,17 +47,19 @@ def components(
         joined: |cosine| above which two of them share an edge.
 
     Returns:
-        The rows of each component; rows that are not represented belong to none.
+        The number of each row's component, from 0; -1 for a row that is not represented.
     """
     require_range("represented", represented, low=0.0, fix="it is the length of a row")
     require_range("joined", joined, 0.0, 1.0, "it is the size of a cosine")
     W = np.asarray(W, float)
-    length = np.linalg.norm(W, axis=1)
-    index = np.flatnonzero(length > represented)
-    cosine = _cosines(W[index])
-    count, label = connected_components(np.abs(cosine) > joined, directed=False)
-    found = [index[label == c] for c in range(count)]
-    return sorted(found, key=lambda rows: (-len(rows), rows[0]))
+    held = np.flatnonzero(np.linalg.norm(W, axis=1) > represented)
+    number = np.full(len(W), -1)
+    if len(held):
+        edges = np.abs(_cosines(W[held])) > joined
+        found = connected_components(edges, directed=False)[1]
+        rank = np.argsort(np.argsort(-np.bincount(found), kind="stable"))
+        number[held] = rank[found]
+    return number
 
 
 def find_polytopes(
@@ -65,10 +67,13 @@ def find_polytopes(
 ) -> list[Polytope]:
     """The components of the geometry graph, each with its name; see `components`."""
     W = np.asarray(W, float)
-    return [
-        Polytope(name_polytope(W[rows]), rows, _dimensionality(W[rows]))
-        for rows in components(W, represented, joined)
-    ]
+    number = components(W, represented, joined)
+    found = []
+    for c in range(number.max(initial=-1) + 1):
+        rows = np.flatnonzero(number == c)
+        vertices = W[rows]
+        found.append(Polytope(name_polytope(vertices), rows, _dimensionality(vertices)))
+    return found
 
 
 def name_polytope(vertices: Rows) -> str:
