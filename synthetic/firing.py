@@ -62,6 +62,14 @@ def samples_of_features(
     return uniform(key, (batch_size, n_features))
 
 
+def from_uniform(
+    u: Float[Array, "batch feature"], probability: Float[Array, "*batch feature"]
+) -> Draw:
+    """Fires where u < p; given that, u / p is uniform again and becomes the level."""
+    level = jnp.minimum(u * (1 / jnp.maximum(probability, 1e-30)), _BELOW_ONE)
+    return Draw(u < probability, level)
+
+
 def constant(n_features: int, probability: float) -> Probability:
     """The same probability for every feature."""
     require_probability("probability", probability)
@@ -73,6 +81,16 @@ def linear(n_features: int, first: float, last: float) -> Probability:
     require_probability("first", first)
     require_probability("last", last)
     return jnp.linspace(first, last, n_features)
+
+
+def log_uniform(
+    key: Key[Array, ""], n_features: int, low: float, high: float
+) -> Probability:
+    """Random probabilities whose logarithms are uniform between log low and log high."""
+    require_probability("high", high)
+    require_range("low", low, 1e-30, high, "its logarithm is taken")
+    share = jax.random.uniform(key, n_features)
+    return low * (high / low) ** share
 
 
 def zipf(n_features: int, exponent: float, first: float, last: float) -> Probability:
@@ -117,8 +135,7 @@ class Independent:
 
     def draw(self, key: Key[Array, ""], batch_size: int) -> Draw:
         u = samples_of_features(key, batch_size, self.n_features)
-        level = jnp.minimum(u * (1 / jnp.maximum(self.probability, 1e-30)), _BELOW_ONE)
-        return Draw(u < self.probability, level)
+        return from_uniform(u, self.probability)
 
 
 @struct.dataclass
