@@ -10,6 +10,18 @@ from toymodels.superposition.geometry import (
     feature_superposition,
     gram,
 )
+from toymodels.superposition.neurons import (
+    AbsoluteValue,
+    HiddenReLU,
+    UntiedParams,
+    absolute_value_baseline,
+)
+from toymodels.superposition.polysemanticity import (
+    features_per_neuron,
+    largest_share,
+    monosemantic,
+    neurons_per_feature,
+)
 from toymodels.superposition.polytopes import (
     Polytope,
     components,
@@ -18,9 +30,13 @@ from toymodels.superposition.polytopes import (
 )
 
 __all__ = [
+    "AbsoluteValue",
     "Bottleneck",
+    "HiddenReLU",
     "Params",
     "Polytope",
+    "UntiedParams",
+    "absolute_value_baseline",
     "adversarial_damage",
     "attack_directions",
     "components",
@@ -28,10 +44,14 @@ __all__ = [
     "dimensions_per_feature",
     "feature_norms",
     "feature_superposition",
+    "features_per_neuron",
     "find_polytopes",
     "gram",
+    "largest_share",
     "losses",
+    "monosemantic",
     "name_polytope",
+    "neurons_per_feature",
     "program",
     "torch_scale",
     "train",
