@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 from jax import lax
-from jaxtyping import ArrayLike
+from jaxtyping import Array, ArrayLike
 
 from synthetic.validation import require_range
 from toymodels.fit import Outcome
 from toymodels.sae import base, revival
+from toymodels.superposition import unrolled
 
 
 @struct.dataclass
@@ -19,18 +20,19 @@ class ReLU:
 
     z = relu((x - b_dec) W_enc + b_enc) and x_hat = z W_dec + b_dec. With rows of length 1
     the penalty equals the norm-weighted one, sum_i z_i ||W_dec_i||. After each step the
-    rows are scaled back to length 1 and dead latents are resampled (`revival.resample`).
+    rows are scaled back to length 1 and dead latents are brought back.
 
     Attributes:
         n_latents: dictionary size; static, it changes shapes.
         sparsity: weight of the penalty; a leaf, in units of the data (L1 scales with x,
             the squared error with x^2).
-        revive: when and how dead latents come back; None leaves them dead.
+        revive: when and how dead latents come back, `revival.Resample` or
+            `revival.RandomRestart`; None leaves them dead.
     """
 
     n_latents: int = struct.field(pytree_node=False)
     sparsity: ArrayLike = 0.1
-    revive: revival.Resample | None = revival.Resample()
+    revive: revival.Revival | None = revival.Resample()
 
     def __post_init__(self):
         require_range("n_latents", self.n_latents, low=1)
@@ -49,8 +51,8 @@ class ReLU:
         return base.decode(params, z)
 
     def loss(self, params, x, memory, step):
-        z = self.encode(params, x)
-        error = base.squared_error(x, self.decode(params, z))
+        z, x_hat = self._codes(params, x)
+        error = base.squared_error(x, x_hat)
         penalty = jnp.mean(jnp.sum(z, axis=-1))
         metrics = {"squared_error": error, "l0": base.mean_l0(z)}
         memory = revival.count_quiet(memory, z)
@@ -65,7 +67,19 @@ class ReLU:
 
         def revived(state):
             x_hat = self.decode(state.params, self.encode(state.params, x))
-            return revival.resample(key, state, x, x_hat, dead, revive.scale)
+            return revive.restart(key, state, x, x_hat, dead)
 
         due = revive.is_due(state.step)
         return lax.cond(due, revived, lambda state: state, state)
+
+    def _codes(self, params: base.Params, x: base.X) -> tuple[base.Z, base.X]:
+        """z and x_hat; products with very small weights are written out."""
+        if not unrolled.pays(params.W_enc):
+            z = self.encode(params, x)
+            return z, self.decode(params, z)
+        z = jax.nn.relu(_product(x - params.b_dec, params.W_enc) + params.b_enc)
+        return z, _product(z, params.W_dec) + params.b_dec
+
+
+def _product(x: Array, W: Array) -> Array:
+    return jnp.stack(unrolled.product(unrolled.columns(x), W), axis=-1)

@@ -5,6 +5,7 @@ size. The counter is a variant's `memory`.
 """
 
 from dataclasses import replace
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from flax import struct
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, PyTree
 
-from synthetic.directions import unit_rows
+from synthetic.directions import random, unit_rows
 from synthetic.validation import require_range
 from toymodels.fit import State
 from toymodels.sae.base import X, Z
@@ -56,9 +57,31 @@ def auxk(
     return lax.cond(dead.any(), error, nothing, z_pre, W_dec)
 
 
+class Revival(Protocol):
+    """When and how dead latents come back. The fields of a rule are leaves.
+
+    Attributes:
+        dead_after: samples of silence after which a latent counts as dead.
+    """
+
+    @property
+    def dead_after(self) -> ArrayLike: ...
+
+    def is_due(self, step: Int[Array, ""]) -> Bool[Array, ""]: ...
+
+    def restart(
+        self,
+        key: Key[Array, ""],
+        state: State,
+        x: Float[Array, "batch d_model"],
+        x_hat: Float[Array, "batch d_model"],
+        dead: Bool[Array, " latent"],
+    ) -> State: ...
+
+
 @struct.dataclass
 class Resample:
-    """When dead latents are resampled. All fields are leaves.
+    """Dead latents start anew from badly reconstructed samples; see `resample`.
 
     Attributes:
         every: steps between two rounds.
@@ -76,9 +99,51 @@ class Resample:
         require_range("every", self.every, low=1, fix="it counts steps")
         require_range("scale", self.scale, low=0.0)
 
-    def is_due(self, step: Int[Array, ""]) -> Bool[Array, ""]:
+    def is_due(self, step):
         """Whether a round follows the update that led to `step`."""
-        return (step % self.every == 0) & (step <= self.until)
+        return _is_round(step, self.every, self.until)
+
+    def restart(self, key, state, x, x_hat, dead):
+        """The state with every dead latent replaced."""
+        return resample(key, state, x, x_hat, dead, self.scale)
+
+
+@struct.dataclass
+class RandomRestart:
+    """Dead latents start anew in random directions ("simple resampling" of ARENA 1.5.4).
+
+    The decoder row becomes a random unit vector, the encoder column the same direction at
+    length `scale`, the bias 0. The optimizer's moments of these entries become 0, which
+    the source leaves as they are; a latent that was silent has next to none.
+
+    Attributes:
+        every: steps between two rounds.
+        until: the step after which there are none; 0 for none at all.
+        dead_after: samples of silence after which a latent counts as dead.
+        scale: length of a new encoder column.
+    """
+
+    every: ArrayLike = 2_500
+    until: ArrayLike = 17_500
+    dead_after: ArrayLike = 500 * 1024
+    scale: ArrayLike = 0.5
+
+    def __post_init__(self):
+        require_range("every", self.every, low=1, fix="it counts steps")
+        require_range("scale", self.scale, low=0.0)
+
+    def is_due(self, step):
+        """Whether a round follows the update that led to `step`."""
+        return _is_round(step, self.every, self.until)
+
+    def restart(self, key, state, x, x_hat, dead):
+        """The state with every dead latent replaced; the data play no part."""
+        direction = random(key, *state.params.W_dec.shape)
+        return _replaced(state, dead, direction, self.scale)
+
+
+def _is_round(step: Int[Array, ""], every: ArrayLike, until: ArrayLike) -> Bool[Array, ""]:
+    return (step % every == 0) & (step <= until)
 
 
 def resample(
@@ -101,18 +166,28 @@ def resample(
     and the direction is the residual instead of the sample, so that it points at what is
     missing.
     """
-    params = state.params
     residual = x - x_hat
     loss = jnp.sum(jnp.square(residual), axis=-1)
     weight = 2 * jnp.log(jnp.maximum(loss, jnp.finfo(loss.dtype).tiny))
     chosen = jax.random.categorical(key, weight, shape=dead.shape)
     direction = unit_rows(residual[chosen])
     alive = ~dead
-    norms = jnp.linalg.norm(params.W_enc, axis=0)
+    norms = jnp.linalg.norm(state.params.W_enc, axis=0)
     counted = alive | ~alive.any()  # with none alive, all columns set the scale
     mean_norm = jnp.sum(norms * counted) / counted.sum()
+    return _replaced(state, dead, direction, scale * mean_norm)
+
+
+def _replaced(
+    state: State,
+    dead: Bool[Array, " latent"],
+    direction: Float[Array, "latent d_model"],
+    length: ArrayLike,
+) -> State:
+    """Dead latents along new directions, with encoder columns of a length and no memory."""
+    params = state.params
     replaced = params._replace(
-        W_enc=jnp.where(dead, scale * mean_norm * direction.T, params.W_enc),
+        W_enc=jnp.where(dead, length * direction.T, params.W_enc),
         b_enc=jnp.where(dead, 0, params.b_enc),
         W_dec=jnp.where(dead[:, None], direction, params.W_dec),
     )
