@@ -6,13 +6,15 @@ recovered its feature. (`absolute=True` is what SAELens computes.)
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from synthetic.directions import random
-from synthetic.validation import require_finite, require_width
+from synthetic.validation import require_finite, require_range, require_width
 from toymodels.scores.matching import Match, one_to_one
 
 Cosines = Float[np.ndarray, "latent feature"]
+
+_ROUNDING = 1e-6  # of float32 rows, in a cosine
 
 
 def cosines(
@@ -26,11 +28,13 @@ def cosines(
     require_width("the width of W_dec", learned.shape[-1], true.shape[-1], fix)
     require_finite("W_dec", learned)
     require_finite("directions", true)
-    cosine = _unit(learned) @ _unit(true).T
+    cosine = unit_rows(learned) @ unit_rows(true).T
     return np.abs(cosine) if absolute else cosine
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
+def unit_rows(rows: np.ndarray) -> np.ndarray:
+    """The rows at length 1, in float64; a zero row stays zero."""
+    rows = np.asarray(rows, float)
     norm = np.linalg.norm(rows, axis=-1, keepdims=True)
     return rows / np.where(norm > 0, norm, 1)
 
@@ -69,6 +73,26 @@ def feature_max_cosine(cosine: Cosines) -> float:
 def latent_max_cosine(cosine: Cosines) -> float:
     """mean_i max_j C_ij: is each latent a feature?"""
     return float(cosine.max(axis=1).mean())
+
+
+def coverage(cosine: Cosines, at: float) -> float:
+    """The share of features j with max_i C_ij >= at: found, by that measure.
+
+    Many features may share a latent. Floor 0 (random rows: P(max_i C_ij >= at)), ceiling 1.
+    """
+    require_range("at", at, -1.0, 1.0, "it is a cosine")
+    return float(np.mean(cosine.max(axis=0) >= at))
+
+
+def anti_aligned(cosine: Cosines, at: float = 0.5) -> Bool[np.ndarray, " latent"]:
+    """Latents that point against a feature: min_j C_ij <= -at and below -max_j C_ij.
+
+    Takes signed cosines. With an even-handed |cosine| such a latent counts as a find, yet
+    raising it removes the feature. Where d and -d are both features, neither is flagged.
+    """
+    require_range("at", at, 0.0, 1.0, "it is the size of a cosine")
+    against, along = -cosine.min(axis=1), cosine.max(axis=1)
+    return (against >= at) & (against > along + _ROUNDING)
 
 
 def uniqueness(cosine: Cosines) -> float:
