@@ -2,6 +2,7 @@
 
 from toymodels.superposition.adversarial import adversarial_damage, attack_directions
 from toymodels.superposition.bottleneck import Bottleneck, Params, torch_scale
+from toymodels.superposition.compressed import CompressedReLU, naive_loss
 from toymodels.superposition.ensembles import losses, program, train
 from toymodels.superposition.geometry import (
     dimensionality,
@@ -32,6 +33,7 @@ from toymodels.superposition.polytopes import (
 __all__ = [
     "AbsoluteValue",
     "Bottleneck",
+    "CompressedReLU",
     "HiddenReLU",
     "Params",
     "Polytope",
@@ -50,6 +52,7 @@ __all__ = [
     "largest_share",
     "losses",
     "monosemantic",
+    "naive_loss",
     "name_polytope",
     "neurons_per_feature",
     "program",

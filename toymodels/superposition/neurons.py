@@ -143,7 +143,7 @@ class AbsoluteValue:
 
 
 def absolute_value_baseline(
-    density: ArrayLike, importance: Float[Array, " feature"], n_hidden: int
+    density: ArrayLike, importance: ArrayLike, n_hidden: int
 ) -> Float[Array, ""]:
     r"""The loss of `AbsoluteValue` without superposition, for values uniform on [-1, 1].
 
@@ -151,10 +151,10 @@ def absolute_value_baseline(
     is answered with its mean p/2, which leaves the variance of |f|:
     $(p/3 - p^2/4) \sum_{i \ge m/2} I_i / n$.
     """
-    importance = jnp.sort(jnp.asarray(importance))[::-1]
+    largest_first = jnp.sort(jnp.asarray(importance))[::-1]
     density = jnp.asarray(density)
     variance = density / 3 - jnp.square(density) / 4
-    return variance * jnp.sum(importance[n_hidden // 2 :]) / len(importance)
+    return variance * jnp.sum(largest_first[n_hidden // 2 :]) / len(largest_first)
 
 
 def _weighted_error(
