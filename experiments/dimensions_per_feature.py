@@ -41,24 +41,30 @@ JOINED = 0.2  # antipodal pairs lean on each other by cosines up to about 0.15
 SMALL_SHAPES = (1, 2, 3, 4, 5, 8)
 
 
+# Closest where the geometry changes.
+INVERSE_DENSITIES = (
+    *(1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 2.0, 2.3, 2.6, 3.0, 3.5, 4.0),
+    *(4.5, 5.0, 5.5, 6.0, 7.0, 8.5, 10.0, 13.0, 17.0, 23.0, 33.0, 50.0, 70.0, 100.0),
+)
+
+
 @dataclass(frozen=True)
 class Settings:
     """Attributes:
     n_features, n_hidden: of the model.
-    largest: the inverse densities 1/p are spaced evenly in log from 1 to this.
-    n_densities: models, one of each density.
-    steps, batch_size, learning_rate, weight_decay: of AdamW.
+    inverse_densities: 1/p of each model, from dense to sparse.
+    steps, batch_size, weight_decay: of AdamW.
+    learning_rate: its rate at the start; it falls to 0 in a straight line.
     n_attacked: samples that are attacked.
     attack: L2 norm of an attack, as a share of the mean norm of the inputs.
     """
 
     n_features: int = 200
     n_hidden: int = 20
-    largest: float = 100.0
-    n_densities: int = 25
+    inverse_densities: tuple[float, ...] = INVERSE_DENSITIES
     steps: int = 10_000
-    batch_size: int = 1024
-    learning_rate: float = 1e-3
+    batch_size: int = 512
+    learning_rate: float = 5e-3
     weight_decay: float = 0.01
     n_attacked: int = 2048
     attack: float = 0.1
@@ -66,12 +72,12 @@ class Settings:
 
 def run(settings: Settings, seed: int, job: Job) -> Result:
     key_train, key_attack = jax.random.split(random.key(seed))
-    inverse = np.geomspace(1, settings.largest, settings.n_densities)
+    inverse = np.array(settings.inverse_densities)
     model = superposition.Bottleneck(
         settings.n_features,
         settings.n_hidden,
         init_scale=superposition.torch_scale(
-            settings.n_densities, settings.n_features, settings.n_hidden
+            len(inverse), settings.n_features, settings.n_hidden
         ),
     )
 
@@ -89,7 +95,8 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
             steps=settings.steps,
             batch_size=settings.batch_size,
             optimizer=optax.adamw(
-                settings.learning_rate, weight_decay=settings.weight_decay
+                optax.linear_schedule(settings.learning_rate, 0, settings.steps),
+                weight_decay=settings.weight_decay,
             ),
             progress=job.progress("toy models", settings.steps),
             checkpoints=job.checkpoints("models"),
@@ -109,12 +116,14 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
             for i in range(len(inverse))
         ]
     with job.stage("geometry"):
-        geometry = [describe(W) for W in np.asarray(params.W)]
+        W = np.asarray(params.W)
+        dimensionality = np.asarray(superposition.dimensionality(params.W))
+        geometry = [describe(*pair) for pair in zip(W, dimensionality, strict=True)]
     D_star = np.asarray(superposition.dimensions_per_feature(params.W))
     arrays = {
         "inverse_density": inverse,
-        "W": np.asarray(params.W),
-        "dimensionality": np.asarray(superposition.dimensionality(params.W)),
+        "W": W,
+        "dimensionality": dimensionality,
         "component": np.stack([found.component for found in geometry]),
         "shape": np.stack([found.shape for found in geometry]),
         "dimensions_per_feature": D_star,
@@ -161,14 +170,20 @@ class Geometry(NamedTuple):
     count: dict[str, int]
 
 
-def describe(W: np.ndarray) -> Geometry:
-    """The polytopes of one model."""
-    shape = np.full(len(W), "", dtype="<U32")
-    found = superposition.find_polytopes(W, joined=JOINED)
-    for polytope in found:
-        shape[polytope.features] = polytope.name
-    component = superposition.components(W, joined=JOINED)
-    return Geometry(component, shape, dict(Counter(p.name for p in found)))
+def describe(W: np.ndarray, dimensionality: np.ndarray) -> Geometry:
+    """The polytopes of one model.
+
+    A polytope counts only where its features have the dimensionality that it would give
+    them alone. In the densest models they do not: many weak features fill the space between
+    those that are held.
+    """
+    shape, count = np.full(len(W), "", dtype="<U32"), Counter()
+    for polytope in superposition.find_polytopes(W, joined=JOINED):
+        rows = polytope.features
+        alone = np.abs(dimensionality[rows] - polytope.dimensionality).max() <= NEAR
+        shape[rows] = polytope.name if alone else "none"
+        count[polytope.name if alone else "none"] += 1
+    return Geometry(superposition.components(W, joined=JOINED), shape, dict(count))
 
 
 def between(arrays: Mapping[str, np.ndarray], low: float, high: float) -> np.ndarray:
@@ -181,8 +196,12 @@ def share_near(arrays: Mapping[str, np.ndarray], which: np.ndarray, *fractions) 
     """Share of the features held whose D_i is within 0.03 of one of the fractions."""
     held = arrays["component"][which] >= 0
     found = arrays["dimensionality"][which][held]
-    near = [np.abs(found - fraction) <= NEAR for fraction in fractions]
-    return float(np.any(near, axis=0).mean())
+    return share(np.any([np.abs(found - x) <= NEAR for x in fractions], axis=0))
+
+
+def share(which: np.ndarray) -> float:
+    """Of how many it is true; of none when there are none."""
+    return float(which.sum() / max(which.size, 1))
 
 
 def curve_checks(settings: Settings, arrays: Mapping[str, np.ndarray]) -> list[Check]:
@@ -214,10 +233,8 @@ def geometry_checks(arrays: Mapping[str, np.ndarray]) -> list[Check]:
     """Antipodal pairs on the plateau, pentagons beside them where it ends."""
     pairs, ends = between(arrays, 2, 3), between(arrays, 3.5, 4.2)
     clean = between(arrays, 2, 4.2)
-    sizes = [
-        np.bincount(row[row >= 0])[row[row >= 0]] for row in arrays["component"][clean]
-    ]
-    small = float(np.isin(np.concatenate(sizes), SMALL_SHAPES).mean())
+    rows = [row[row >= 0] for row in arrays["component"][clean]]
+    sizes = np.concatenate([np.bincount(row)[row] for row in rows] or [np.zeros(0)])
     source = "Elhage et al. 2022, geometry; every one in an independent run"
     checks = [
         Check(
@@ -229,7 +246,7 @@ def geometry_checks(arrays: Mapping[str, np.ndarray]) -> list[Check]:
         ),
         Check(
             "share of features in shapes of 1, 2, 3, 4, 5 or 8, for 1/p in [2, 4.2]",
-            small,
+            share(np.isin(sizes, SMALL_SHAPES)),
             0.95,
             1.0,
             source,
@@ -293,7 +310,7 @@ EXPERIMENT = Experiment(
     source="Elhage et al. 2022, geometry of superposition and adversarial examples",
     minutes=3.5,
     settings=Settings(),
-    quick=Settings(n_densities=5, largest=21.5, n_attacked=512),
+    quick=Settings(inverse_densities=(1.0, 1.6, 2.6, 4.0, 10.0), n_attacked=512),
     run=run,
     figures=(dimensions_per_feature, feature_geometry, adversarial_vulnerability),
     expect="D* starts at 1, sticks at 1/2 around 1/p = 2 to 4 and falls on, as in the "
