@@ -34,10 +34,24 @@ class Firing(Protocol):
     @property
     def n_features(self) -> int: ...
 
+    def draw(self, key: Key[Array, ""], batch_size: int) -> Draw: ...
+
+
+class CountedFiring(Firing, Protocol):
+    """A law whose mean number of active features is known."""
+
     @property
     def mean_l0(self) -> Float[Array, ""]: ...
 
-    def draw(self, key: Key[Array, ""], batch_size: int) -> Draw: ...
+
+class ConditionalFiring(Firing, Protocol):
+    """A law under which features fire independently, given what a sample shares."""
+
+    def shared(self, key: Key[Array, ""], batch_size: int) -> Float[Array, "batch s"]: ...
+
+    def given(
+        self, shared: Float[Array, "batch s"], index: Array | None = None
+    ) -> Float[Array, "*batch feature"]: ...
 
 
 def uniform(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Array, "..."]:
@@ -89,7 +103,7 @@ def log_uniform(
     """Random probabilities whose logarithms are uniform between log low and log high."""
     require_probability("high", high)
     require_range("low", low, 1e-30, high, "its logarithm is taken")
-    share = jax.random.uniform(key, n_features)
+    share = jax.random.uniform(key, (n_features,))
     return low * (high / low) ** share
 
 
@@ -136,6 +150,16 @@ class Independent:
     def draw(self, key: Key[Array, ""], batch_size: int) -> Draw:
         u = samples_of_features(key, batch_size, self.n_features)
         return from_uniform(u, self.probability)
+
+    def shared(self, key: Key[Array, ""], batch_size: int) -> Float[Array, "batch 0"]:
+        """Nothing: the samples of this law share no source."""
+        return jnp.zeros((batch_size, 0))
+
+    def given(
+        self, shared: Float[Array, "batch 0"], index: Array | None = None
+    ) -> Float[Array, "*batch feature"]:
+        """The probabilities of some features, by default of all."""
+        return self.probability if index is None else self.probability[index]
 
 
 @struct.dataclass

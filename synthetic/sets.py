@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, ArrayLike, Bool, Float, Key
 
-from synthetic.firing import Draw, Firing, samples_of_features
+from synthetic.firing import CountedFiring, Draw, samples_of_features
 from synthetic.validation import require_probability, require_range
 
 SetProbability = Float[Array, " set"]
@@ -140,7 +140,7 @@ class Joined:
         laws: in the order of their features.
     """
 
-    laws: tuple[Firing, ...]
+    laws: tuple[CountedFiring, ...]
 
     def __post_init__(self):
         require_range("the number of laws", len(self.laws), low=1, fix="give at least one")

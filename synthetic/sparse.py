@@ -5,7 +5,9 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, ArrayLike, Float, Key
 
-from synthetic.base import Batch, Pairs, to_pairs
+from synthetic.active import ActiveFiring, of_active
+from synthetic.base import Batch, Pairs, to_dense, to_pairs
+from synthetic.embedding import add_noise, force, require_noise, weighted_sum
 from synthetic.firing import Firing
 from synthetic.magnitude import Magnitude, Uniform
 from synthetic.validation import require_range, require_width
@@ -20,7 +22,8 @@ class SparseFeatures:
         firing: which features are active.
         magnitude: how strong an active feature is.
         bias: [d_model] or a number, added to every sample.
-        noise: standard deviation of isotropic normal noise; None draws none.
+        noise: standard deviation of isotropic normal noise, or a matrix [source, d_model]
+            for noise of that structure (`embedding.add_noise`); None draws none.
     """
 
     directions: Array
@@ -37,8 +40,7 @@ class SparseFeatures:
                 self.firing.n_features,
                 "give one direction and one firing probability per feature",
             )
-        if self.noise is not None:
-            require_range("noise", self.noise, low=0.0, fix="it is a deviation")
+        require_noise(self.noise)
 
     @classmethod
     def of_features(
@@ -55,15 +57,40 @@ class SparseFeatures:
     def d_model(self) -> int:
         return self.directions.shape[-1]
 
+    @property
+    def parents(self) -> Array:
+        """[feature], the index of each feature's parent, -1 where it has none."""
+        none = jnp.full(self.directions.shape[:-1], -1)
+        return getattr(self.firing, "parents", none)
+
     def sample(self, key: Key[Array, ""], batch_size: int) -> Batch:
         """`batch_size` independent samples; a pure function of `key`."""
+        if isinstance(self.firing, ActiveFiring):
+            x, pairs = self._sample_active(self.firing, key, batch_size)
+            return Batch(x, to_dense(pairs, self.n_features))
         key_features, key_noise = jax.random.split(key)
-        return self._embed(key_noise, self._features(key_features, batch_size))
+        _require_samples(batch_size)
+        draw = self.firing.draw(key_features, batch_size)
+        features = jnp.where(draw.fires, self.magnitude.from_level(draw.level), 0)
+        x = features @ self.directions + self.bias
+        return Batch(add_noise(key_noise, x, self.noise), features)
 
     def sample_pairs(
-        self, key: Key[Array, ""], batch_size: int, slots: int
+        self, key: Key[Array, ""], batch_size: int, slots: int | None = None
     ) -> tuple[Float[Array, "batch d_model"], Pairs]:
-        """The samples of `sample`, their features as (index, value) pairs."""
+        """The samples of `sample`, their features as (index, value) pairs.
+
+        A law that draws active features alone (`synthetic.active`) has its own slots and
+        never builds an array of [batch, feature]; others need `slots`, the most features
+        in a sample. Where there are more, values are NaN.
+        """
+        if isinstance(self.firing, ActiveFiring):
+            return self._sample_active(self.firing, key, batch_size)
+        if slots is None:
+            raise ValueError(
+                f"slots is None, expected a number for {type(self.firing).__name__}; give "
+                "the most features that are active in a sample"
+            )
         batch = self.sample(key, batch_size)
         return batch.x, to_pairs(batch.features, slots)
 
@@ -72,21 +99,21 @@ class SparseFeatures:
     ) -> Batch:
         """The samples of `sample` under the same key, one feature forced to `value`.
 
-        Everything else is equal: the other features and the noise. The value 0 switches
-        the feature off.
+        Everything else is equal: the other features, children of the forced one included,
+        and the noise. The value 0 switches the feature off.
         """
-        require_range("feature", feature, 0, self.n_features - 1, "it is an index")
+        return force(self.sample(key, batch_size), self.directions, feature, value)
+
+    def _sample_active(self, firing: ActiveFiring, key, batch_size: int):
         key_features, key_noise = jax.random.split(key)
-        features = self._features(key_features, batch_size)
-        return self._embed(key_noise, features.at[:, feature].set(value))
+        _require_samples(batch_size)
+        active = firing.draw_active(key_features, batch_size)
+        failed = jnp.isnan(active.level)
+        value = jnp.where(active.used, of_active(self.magnitude, active), 0)
+        pairs = Pairs(active.index, jnp.where(failed, jnp.nan, value))
+        x = weighted_sum(pairs, self.directions) + self.bias
+        return add_noise(key_noise, x, self.noise), pairs
 
-    def _features(self, key, batch_size: int) -> Float[Array, "batch feature"]:
-        require_range("batch_size", batch_size, low=1, fix="an empty batch has no data")
-        draw = self.firing.draw(key, batch_size)
-        return jnp.where(draw.fires, self.magnitude.from_level(draw.level), 0)
 
-    def _embed(self, key, features: Float[Array, "batch feature"]) -> Batch:
-        x = features @ self.directions + self.bias
-        if self.noise is not None:
-            x = x + self.noise * jax.random.normal(key, x.shape)
-        return Batch(x, features)
+def _require_samples(batch_size: int) -> None:
+    require_range("batch_size", batch_size, low=1, fix="an empty batch has no data")
