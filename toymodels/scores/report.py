@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Key
 
 from synthetic.base import Batch, KnownDirections
 from synthetic.validation import require_width
-from toymodels.scores import classification, controls, geometry, reconstruction
+from toymodels.scores import classification, controls, correlation, geometry, reconstruction
 from toymodels.scores.callables import callable_on_arrays, decoder_rows, require_codes
 from toymodels.scores.statistics import Statistics, merge_all
 from toymodels.scores.streaming import blocks, sample
@@ -40,7 +40,7 @@ def scores(
         "feature_max_cosine": geometry.feature_max_cosine(cosine),
         "latent_max_cosine": geometry.latent_max_cosine(cosine),
         "uniqueness": geometry.uniqueness(cosine),
-        "mcc_act": classification.mcc_act(statistics),
+        "mcc_act": correlation.mcc_act(statistics),
         "latent_precision": float(latent.precision.mean()),
         "latent_recall": float(latent.recall.mean()),
         "latent_f1": float(latent.f1.mean()),

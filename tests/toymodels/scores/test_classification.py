@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from synthetic.base import Batch
-from toymodels.scores import classification
+from toymodels.scores import classification, correlation
 from toymodels.scores.statistics import Statistics, measure, on_host
 
 compiled = jax.jit(measure)
@@ -92,30 +92,30 @@ def test_mcc_act_is_the_best_matching_of_pearson_correlations(shape):
     R = R.T if latents > features else R
     n = len(R)
     best = max(R[np.arange(n), list(p)].mean() for p in permutations(range(max(shape)), n))
-    found = classification.mcc_act(statistics_of(z, a))
+    found = correlation.mcc_act(statistics_of(z, a))
     assert found == pytest.approx(best, abs=CLOSE)
 
 
 def test_mcc_act_ignores_scale_offset_and_order(values):
     z = values[:, [2, 0, 1]] * [0.01, 1, 300] + [5, 0, -7]
-    found = classification.mcc_act(statistics_of(z, values))
+    found = correlation.mcc_act(statistics_of(z, values))
     assert found == pytest.approx(1, abs=CLOSE)
 
 
 def test_mcc_act_does_not_reward_negative_correlation(values):
-    assert classification.mcc_act(statistics_of(-values[:, :1], values[:, :1])) == (
+    assert correlation.mcc_act(statistics_of(-values[:, :1], values[:, :1])) == (
         pytest.approx(-1, abs=CLOSE)
     )
     # With three of each, the matching flees the diagonal of -1 to pairs that are
     # independent: correlations of 400 samples, within 5 / sqrt(400).
-    assert abs(classification.mcc_act(statistics_of(-values, values))) < 0.25
+    assert abs(correlation.mcc_act(statistics_of(-values, values))) < 0.25
 
 
 @pytest.mark.parametrize("level", [0.0, 0.1, 1e4])
 def test_constant_latents_correlate_with_nothing(values, level):
     z = values.copy()
     z[:, 1] = level
-    found = classification.mcc_act(statistics_of(z, values))
+    found = correlation.mcc_act(statistics_of(z, values))
     assert found == pytest.approx(2 / 3, abs=CLOSE)
 
 
@@ -126,16 +126,16 @@ def test_what_rounding_leaves_of_a_constant_correlates_with_nothing(values, side
     left = {f"{side}_mean": np.full(3, 0.1), f"{side}_m2": np.full(3, 3.5e-28)}
     za = 0.05 * np.sqrt(3.5e-28 * statistics.a_m2[0])
     found = statistics._replace(za=np.full((3, 3), za), **left)
-    assert classification.mcc_act(found) == 0
+    assert correlation.mcc_act(found) == 0
 
 
 def test_features_that_never_occur_count_zero(values):
     a = values * [1, 1, 0]
-    found = classification.mcc_act(statistics_of(values, a))
+    found = correlation.mcc_act(statistics_of(values, a))
     assert found == pytest.approx(2 / 3, abs=CLOSE)
 
 
 def test_mcc_act_is_one_for_values_far_from_zero(values):
     """Float32 rounds 1e4 + u to 1e-3, which costs 1e-6 of correlation; nothing more."""
-    found = classification.mcc_act(statistics_of(values + 1e4, values))
+    found = correlation.mcc_act(statistics_of(values + 1e4, values))
     assert found == pytest.approx(1, abs=CLOSE)
