@@ -171,10 +171,13 @@ def panels(size: Size, linear: Models, relu: Models) -> dict[str, np.ndarray]:
     }
 
 
-def kept_alone(models: Models, density: int, n_hidden: int) -> float:
-    """How far any norm is from 1 for the `n_hidden` first features and 0 for the rest."""
-    norms = np.asarray(superposition.feature_norms(models.W[density]))
-    return float(np.abs(norms - (np.arange(norms.shape[-1]) < n_hidden)).max())
+def off_pca(models: Models, size: Size) -> float:
+    """How far a norm is from 1 for the first n_hidden features, from 0 for the rest.
+
+    Of the models at the first density.
+    """
+    norms = np.asarray(superposition.feature_norms(models.W[0]))
+    return float(np.abs(norms - (np.arange(size.n_features) < size.n_hidden)).max())
 
 
 def dense_loss(size: Size) -> float:
@@ -189,63 +192,32 @@ def exact_checks(
     size: Size, settings: Settings, linear: Models, relu: Models, found: dict[str, Any]
 ) -> list[Check]:
     """The linear model and density 1, which are PCA; a count that rises."""
-    rest = linear.b[..., size.n_hidden :] / (LINEAR_DENSITY / 2)
-    steps_up = np.diff(np.median(found["held"], axis=1))
-    pca = "closed form: PCA keeps the most important features and drops the rest"
-    name = size.name
+    name, pca = size.name, "closed form: PCA holds the most important features alone"
+    paper = "Elhage et al. 2022, basic results: the sparser, the more features held"
+    apart = "largest distance of a norm from 1 or 0"
+    rest = float(linear.b[..., size.n_hidden :].mean()) / (LINEAR_DENSITY / 2)
+    rise = float(np.diff(np.median(found["held"], axis=1)).min())
+    answer = "closed form: a dropped feature is answered with its mean, density / 2"
     checks = [
-        Check(
-            f"{name}, linear: largest distance of a norm from 1 or 0",
-            kept_alone(linear, 0, size.n_hidden),
-            None,
-            0.05,
-            pca,
-        ),
-        Check(
-            f"{name}, linear: mean bias of the dropped features over their mean value",
-            float(rest.mean()),
-            0.97,
-            1.03,
-            "closed form: a dropped feature is answered with its mean, density / 2",
-        ),
-        Check(
-            f"{name}: smallest rise of the number of features held, density to density",
-            float(steps_up.min()),
-            0.0,
-            None,
-            "Elhage et al. 2022, basic results: sparser features, more of them held",
-        ),
+        Check(f"{name}, linear: {apart}", off_pca(linear, size), None, 0.05, pca),
+        Check(f"{name}, linear: mean bias of the rest / mean", rest, 0.97, 1.03, answer),
+        Check(f"{name}: smallest rise of the features held", rise, 0.0, None, paper),
     ]
     if settings.densities[0] == 1:
-        exact = dense_loss(size)
+        loss, exact = float(np.median(relu.loss[0])), dense_loss(size)
+        dropped = "closed form: importance of the dropped features / (12 n)"
         checks += [
+            Check(f"{name}, density 1: {apart}", off_pca(relu, size), None, 0.05, pca),
             Check(
-                f"{name}: median loss at density 1",
-                float(np.median(relu.loss[0])),
-                0.99 * exact,
-                1.01 * exact,
-                "closed form: importance of the dropped features / (12 n)",
-            ),
-            Check(
-                f"{name}: largest distance of a norm at density 1 from 1 or 0",
-                kept_alone(relu, 0, size.n_hidden),
-                None,
-                0.05,
-                pca,
+                f"{name}, density 1: median loss", loss, 0.99 * exact, 1.01 * exact, dropped
             ),
         ]
     return checks
 
 
-DIMENSIONS_PER_FEATURE = {
-    1.0: 1.0,
-    0.3: 0.675,
-    0.1: 0.545,
-    0.03: 0.46,
-    0.01: 0.43,
-    0.003: 0.34,
-    0.001: 0.32,
-}
+DIMENSIONS_PER_FEATURE = dict(
+    zip(Settings.densities, (1.0, 0.675, 0.545, 0.46, 0.43, 0.34, 0.32), strict=True)
+)
 
 
 def published_checks(settings: Settings, found: dict[str, Any]) -> list[Check]:

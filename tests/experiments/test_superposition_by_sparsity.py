@@ -31,10 +31,10 @@ def planted(size, held, n_seeds=2, bias=0.0, loss=1.0):
     [
         ({}, None),
         ({"linear_held": 2}, "linear: largest distance of a norm from 1 or 0"),
-        ({"bias": 0.1}, "mean bias of the dropped features"),
-        ({"held": (2, 8)}, "largest distance of a norm at density 1"),
+        ({"bias": 0.1}, "linear: mean bias of the rest"),
+        ({"held": (2, 8)}, "density 1: largest distance"),
         ({"held": (5, 2)}, "smallest rise"),
-        ({"loss": 1.05}, "median loss at density 1"),
+        ({"loss": 1.05}, "density 1: median loss"),
     ],
 )
 def test_a_wrong_result_fails_its_check(size, change, name):
