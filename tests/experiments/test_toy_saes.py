@@ -3,7 +3,6 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.stats import binom
 
 from experiments import toy_saes
 from experiments.toy_saes import Settings
@@ -49,37 +48,38 @@ def test_full_means_every_feature_found_and_none_dead(rows, dead, expected):
     assert bool(toy_saes.is_full(jnp.asarray(rows), jnp.asarray(TRUE), dead)) is expected
 
 
-def test_the_interval_covers_about_95_of_100_shares():
-    low, high = toy_saes.wilson(np.arange(65), 64)
-    for share in (0.11, 0.5, 0.94):
-        covers = (low <= share) & (share <= high)
-        # Wilson's intervals are right on average over shares, within 3 % at each of these.
-        assert binom.pmf(np.arange(65), 64, share)[covers].sum() == pytest.approx(
-            0.95, abs=0.03
-        )
-    # 7 of 64, from the formula by hand.
-    assert (low[7], high[7]) == pytest.approx((0.0540, 0.2090), abs=1e-3)
+def test_the_start_is_apart_and_its_rows_have_unit_length():
+    params = toy_saes.started_apart(random.key(2), 5, 2)
+    np.testing.assert_allclose(np.linalg.norm(params.W_dec, axis=1), 1, rtol=1e-6)
+    assert float(jnp.abs(params.W_enc).max()) <= 0.6**0.5
+    cosine = np.sum(np.asarray(params.W_enc).T * params.W_dec, axis=1)
+    assert cosine.min() < 0 < cosine.max()
 
 
-def test_conditions_differ_in_penalty_and_rounds_alone():
-    names, stacked = toy_saes.members(Settings(n_seeds=2))
-    assert len(names) == 4
-    np.testing.assert_allclose(stacked.sparsity, [0.4] * 4 + [0.1] * 4, rtol=1e-6)
-    np.testing.assert_array_equal(stacked.revive.until, [0, 0, 17_500, 17_500] * 2)
+def test_conditions_differ_in_penalty_rounds_and_start_alone():
+    settings = Settings(n_seeds=2)
+    found = toy_saes.conditions(settings)
+    stacked = toy_saes.members(found, settings)
+    np.testing.assert_allclose(
+        stacked.sparsity, [0.4] * 4 + [0.1] * 4 + [0.4] * 2, rtol=1e-6
+    )
+    rounds = [0, 0, 17_500, 17_500] * 2 + [0, 0]
+    np.testing.assert_array_equal(stacked.revive.until, rounds)
+    tied = found[-1].start(random.key(3), 5, 2)
+    np.testing.assert_array_equal(tied.W_enc.T, tied.W_dec)
 
 
 def test_checks_pass_for_the_published_picture_and_fail_without_a_gain():
-    names, _ = toy_saes.members(Settings(n_seeds=1))
     metrics = {
-        "conditions": names,
-        "full": [0.11, 0.94, 0.0, 0.0],
-        "mmcs": [0.902, 0.995, 0.909, 0.94],
-        "l0": [0.121, 0.113, 0.189, 0.226],
+        "conditions": [c.name for c in toy_saes.conditions(Settings())],
+        "full": [0.11, 0.94, 0.0, 0.0, 1.0],
+        "feature_max_cosine": [0.902, 0.995, 0.909, 0.94, 0.99],
+        "l0": [0.121, 0.113, 0.189, 0.226, 0.12],
     }
     assert all(check.passed for check in toy_saes.make_checks(Settings(), metrics))
-    metrics["full"] = [0.11, 0.3, 0.0, 0.0]
+    metrics["full"] = [0.11, 0.3, 0.0, 0.0, 1.0]
     failed = [c.name for c in toy_saes.make_checks(Settings(), metrics) if not c.passed]
     assert failed == [
         "full dictionaries that resampling gains",
-        "penalty 0.2, with resampling: share full",
+        "penalty 0.2, with resampling: full",
     ]
