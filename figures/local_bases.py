@@ -22,10 +22,10 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
         image = _draw_matrix(panel, arrays["gram"][i, best[i]])
         panel.set_title(f"set on with probability {density[i]:.3g}")
     panels[0].set_ylabel("feature i")
-    figure.colorbar(image, ax=panels, label="W_i · W_j", shrink=0.85)
+    figure.colorbar(image, ax=panels, label="overlap of directions, W_i · W_j", shrink=0.85)
     figure.suptitle(
-        "Features that fire together are almost orthogonal (framed blocks near the "
-        "identity);\ninterference is between the sets"
+        "Features that fire together have an almost orthogonal basis (framed blocks);\n"
+        "the interference is between the sets"
     )
     return figure
 

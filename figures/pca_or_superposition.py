@@ -33,8 +33,8 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     above.legend(handles=pair_handles(3), loc="outside lower center", ncols=5)
     _draw_counts(below.subplots(), arrays)
     figure.suptitle(
-        "Pairs that fire together are merged while they are often on, and pulled apart "
-        "one after another as they get rarer"
+        "Pairs that fire together are merged while they are often on,\n"
+        "and pulled apart one after another as they get rarer"
     )
     return figure
 

@@ -37,7 +37,7 @@ def test_a_jump_without_a_drop_ranks_low():
     D = np.full((100, 3), 0.5)
     D[:60, 1] = 0.0
     loss = np.linspace(1, 0.5, 100)
-    loss[58:64] = loss[58]
+    loss[57:64] = loss[57]
     assert dynamics.find_jump(D, loss)["rank"] < 0.2
 
 
