@@ -9,6 +9,7 @@ from figures import (
     capacity,
     dimensions_per_feature,
     feature_geometry,
+    nonlinear_compression,
     superposition_by_sparsity,
 )
 
@@ -47,12 +48,21 @@ CAPACITY_ARRAYS = {f"capacity/{law}": R.random((2, 4, 5)) for law in LAWS} | {
     "block": np.array([0, 1, 0, -1, 0]),
     "density": np.array(0.1),
 }
+COMPRESSION = {"metrics": {"linear_loss": 0.08, "shown_steps": 3, "shown_ramp": 0.1}}
+COMPRESSION_ARRAYS = {
+    "loss": R.random((2, 3)),
+    "steps": np.array([1, 2, 3]),
+    "ramps": np.array([0.1, 0.2]),
+    "code": R.random((5, 5)),
+    "error": R.random((5, 5)),
+}
 CASES = {
     "superposition_by_sparsity": (superposition_by_sparsity, SPARSITY, SPARSITY_ARRAYS),
     "dimensions_per_feature": (dimensions_per_feature, {}, ARRAYS),
     "feature_geometry": (feature_geometry, {}, ARRAYS),
     "adversarial_vulnerability": (adversarial_vulnerability, {}, ARRAYS),
     "capacity": (capacity, CAPACITY, CAPACITY_ARRAYS),
+    "nonlinear_compression": (nonlinear_compression, COMPRESSION, COMPRESSION_ARRAYS),
 }
 
 
