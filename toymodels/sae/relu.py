@@ -20,7 +20,9 @@ class ReLU:
 
     z = relu((x - b_dec) W_enc + b_enc) and x_hat = z W_dec + b_dec. With rows of length 1
     the penalty equals the norm-weighted one, sum_i z_i ||W_dec_i||. After each step the
-    rows are scaled back to length 1 and dead latents are brought back.
+    rows are scaled back to length 1 and dead latents are brought back. The loss scales
+    them too, so that no gradient goes along a row: Adam, which scales each coordinate on
+    its own, would turn it into a pull towards the diagonals.
 
     Attributes:
         n_latents: dictionary size; static, it changes shapes.
@@ -51,7 +53,7 @@ class ReLU:
         return base.decode(params, z)
 
     def loss(self, params, x, memory, step):
-        z, x_hat = self._codes(params, x)
+        z, x_hat = self._codes(base.with_unit_rows(params), x)
         error = base.squared_error(x, x_hat)
         penalty = jnp.mean(jnp.sum(z, axis=-1))
         metrics = {"squared_error": error, "l0": base.mean_l0(z)}

@@ -111,6 +111,20 @@ def test_bad_settings_are_refused(make, message):
         make()
 
 
+def test_no_gradient_goes_along_a_decoder_row():
+    params = base.init_tied(random.key(10), 12, 6)
+    x = jax.random.normal(random.key(11), (64, 6))
+    dictionary = ReLU(12, sparsity=0.3)
+
+    def loss(params):
+        return dictionary.loss(params, x, dictionary.memory(params), jnp.int32(0))[0]
+
+    gradient = jax.grad(loss)(params).W_dec
+    along = jnp.sum(gradient * params.W_dec, axis=1)
+    # Zero up to the rounding of the sums that cancel.
+    assert float(jnp.abs(along).max() / jnp.abs(gradient).max()) < 1e-5
+
+
 def test_small_weights_written_out_give_the_same_loss_and_gradients():
     """5 latents in 2 dimensions are written out; the products say the same."""
     key_w, key_b, key_x = jax.random.split(random.key(9), 3)
@@ -121,6 +135,7 @@ def test_small_weights_written_out_give_the_same_loss_and_gradients():
     x = jax.random.normal(key_x, (64, 2))
 
     def by_products(params):
+        params = base.with_unit_rows(params)
         z = dictionary.encode(params, x)
         error = base.squared_error(x, dictionary.decode(params, z))
         return error + 0.3 * jnp.mean(jnp.sum(z, axis=-1))
