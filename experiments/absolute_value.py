@@ -179,6 +179,7 @@ def train_large(key_train, key_loss, settings: Settings, job: Job) -> Result:
         progress=job.progress("a hundred features", settings.steps),
         checkpoints=job.checkpoints("large"),
     )
+    params = jax.device_get(params)
     loss = superposition.losses(key_loss, problem, sweep, params, settings.n_samples)
     shape = (*density.shape, settings.n_seeds)
     by_density = loss.reshape(len(density), -1)

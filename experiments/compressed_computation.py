@@ -85,6 +85,7 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
             progress=job.progress("networks", settings.steps),
             checkpoints=job.checkpoints("networks"),
         )
+    params = jax.device_get(params)
 
     def loss_on(labels, params):
         keyed = jax.random.clone(key_loss)

@@ -3,10 +3,10 @@
 The hidden-ReLU model of "Toy Models of Superposition" (Elhage et al. 2022, section
 "Superposition in a privileged basis"): ten features of importance 0.75^i, five neurons,
 f_hat = relu(relu(f W) W^T + b). As in the paper the best of 1,000 models is kept at every
-density. The paper gives no rate, batch or number of steps: here AdamW without weight decay,
-a rate that falls linearly to zero, all models on the same data. The best is chosen in two
-rounds, all models on a few samples and then the leading twenty on many, always the same
-samples for all.
+density. The paper gives no rate, batch or number of steps. Here the search has two rounds
+of Adam with a rate that falls linearly to zero: 2,000 steps of 256 samples for all models,
+and 5,000 steps more of 1,024 samples for the leading twenty of each density. Models are
+compared on common random numbers.
 
 Run:     python -m experiments privileged_basis
 Takes:   about 5 minutes on two cores
@@ -22,6 +22,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax import struct
+from jaxtyping import Array, Key
 
 from experiments.experiment import Experiment, Job, Result
 from experiments.records import Check
@@ -31,7 +33,6 @@ from toymodels import superposition
 
 PAPER = "Elhage et al. 2022, superposition in a privileged basis"
 INDEPENDENT = "an independent run, best of 40 seeds"
-HELD = 0.5
 # density: (features held, neurons of one feature)
 PUBLISHED = {0.75: (5, 5), 0.3: (6, 3), 0.15: (7, 2), 0.06: (8, 0)}
 # The best losses of an independent run with 40 models, for importance 0.75^i from i = 0.
@@ -48,7 +49,8 @@ class Settings:
     init_scale: standard deviation of the initial weights.
     steps, batch_size, learning_rate: of Adam; the rate falls linearly to zero.
     n_finalists: how many models of a density reach the second round.
-    n_samples_first, n_samples: on which the rounds' losses rest.
+    steps_second, batch_size_second, learning_rate_second: of the second round.
+    n_samples_first, n_samples: on which the rounds' losses rest, the same for all models.
     """
 
     n_features: int = 10
@@ -57,16 +59,37 @@ class Settings:
     densities: tuple[float, ...] = (0.75, 0.3, 0.15, 0.1, 0.06, 0.02, 0.01)
     n_seeds: int = 1000
     init_scale: float = 0.36
-    steps: int = 3_000
+    steps: int = 2_000
     batch_size: int = 256
     learning_rate: float = 5e-3
     n_finalists: int = 20
+    steps_second: int = 5_000
+    batch_size_second: int = 1024
+    learning_rate_second: float = 2e-3
     n_samples_first: int = 1 << 15
     n_samples: int = 1 << 20
 
 
+@struct.dataclass
+class GoingOn:
+    """A model whose training goes on from `params`."""
+
+    model: superposition.HiddenReLU
+    params: superposition.Params
+
+    @property
+    def n_features(self) -> int:
+        return self.model.n_features
+
+    def init(self, key: Key[Array, ""]) -> superposition.Params:
+        return self.params
+
+    def loss(self, params, features, memory, step):
+        return self.model.loss(params, features, memory, step)
+
+
 def run(settings: Settings, seed: int, job: Job) -> Result:
-    key_train, key_first, key_second = jax.random.split(random.key(seed), 3)
+    key_first, key_choice, key_second, key_loss = jax.random.split(random.key(seed), 4)
     density = np.array(settings.densities)
     importance = settings.importance ** jnp.arange(settings.n_features)
     model = superposition.HiddenReLU(
@@ -78,63 +101,96 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
         probability = jnp.full(settings.n_features, density)
         return model, SparseFeatures.of_features(firing.Independent(probability))
 
-    with job.stage("models"):
-        params, history = superposition.train(
-            key_train,
+    def going_on(finalist):
+        model, world = problem(finalist["density"])
+        return GoingOn(model, finalist["params"]), world
+
+    with job.stage("first round"):
+        params, _ = superposition.train(
+            key_first,
             problem,
             density,
             n_seeds=settings.n_seeds,
             steps=settings.steps,
             batch_size=settings.batch_size,
-            optimizer=optax.adam(
-                optax.linear_schedule(settings.learning_rate, 0, settings.steps)
-            ),
+            optimizer=falling(settings.learning_rate, settings.steps),
             share_draws=True,
-            progress=job.progress("toy models", settings.steps),
-            checkpoints=job.checkpoints("models"),
+            progress=job.progress("all models", settings.steps),
+            checkpoints=job.checkpoints("first"),
         )
-    with job.stage("losses"):
+        params = jax.device_get(params)
         loss = superposition.losses(
-            key_first, problem, density, params, settings.n_samples_first
+            key_choice, problem, density, params, settings.n_samples_first
         )
-        row = np.arange(len(density))
-        finalists = loss.argsort(axis=1)[:, : settings.n_finalists]
-        leading = jax.tree.map(lambda x: x[row[:, None], finalists], params)
+    row, n_finalists = np.arange(len(density)), min(settings.n_finalists, loss.shape[1])
+    finalists = loss.argsort(axis=1)[:, :n_finalists]
+    leading = jax.tree.map(
+        lambda x: x[row[:, None], finalists].reshape(-1, *x.shape[2:]), params
+    )
+    with job.stage("second round"):
+        leading, _ = superposition.train(
+            key_second,
+            going_on,
+            {"density": density.repeat(n_finalists), "params": leading},
+            n_seeds=1,
+            steps=settings.steps_second,
+            batch_size=settings.batch_size_second,
+            optimizer=falling(settings.learning_rate_second, settings.steps_second),
+            share_draws=True,
+            progress=job.progress("finalists", settings.steps_second),
+            checkpoints=job.checkpoints("second"),
+        )
+        leading = jax.tree.map(
+            lambda x: np.asarray(x).reshape(len(density), n_finalists, *x.shape[2:]),
+            leading,
+        )
         final_loss = superposition.losses(
-            key_second, problem, density, leading, settings.n_samples
+            key_loss, problem, density, leading, settings.n_samples
         )
-    best = finalists[row, final_loss.argmin(axis=1)]
-    W = np.asarray(params.W)
-    held = (np.linalg.norm(W, axis=-1) > HELD).sum(axis=-1)
-    alone = np.asarray(superposition.monosemantic(params.W)).sum(axis=-1)
-    same_code = (held == held[row, best][:, None]) & (alone == alone[row, best][:, None])
+    best = final_loss.argmin(axis=1)
+    kept = jax.tree.map(lambda x: x[row, best], leading)
+    held, counts = count_features(params.W)
+    held_best, counts_best = count_features(kept.W)
+    same = (held == held_best[:, None]) & (
+        np.sort(counts) == np.sort(counts_best)[:, None]
+    ).all(axis=-1)
     arrays = {
         "density": density,
-        "W": W[row, best],
-        "b": np.asarray(params.b)[row, best],
+        "W": kept.W,
+        "b": kept.b,
         "loss": loss,
-        "best": best,
+        "final_loss": final_loss,
         "held": held,
-        "monosemantic": alone,
+        "features_per_neuron": counts_best,
         "importance": np.asarray(importance),
-        "step": history.step,
-        "curve": np.median(history.metrics["loss"], axis=-1),
     }
-    counts = superposition.features_per_neuron(arrays["W"])
     metrics: dict[str, Any] = {
         "density": density.tolist(),
         "best_loss": final_loss.min(axis=1).tolist(),
         "median_loss": np.median(loss, axis=1).tolist(),
-        "features_held": held[row, best].tolist(),
-        "monosemantic_neurons": alone[row, best].tolist(),
-        "features_per_neuron": np.sort(np.asarray(counts), axis=1).tolist(),
-        "share_with_same_counts": same_code.mean(axis=1).tolist(),
-        "share_within_1_percent": (loss < 1.01 * loss.min(axis=1, keepdims=True))
-        .mean(axis=1)
-        .tolist(),
+        "features_held": held_best.tolist(),
+        "monosemantic_neurons": (counts_best == 1).sum(axis=-1).tolist(),
+        "features_per_neuron": np.sort(counts_best).tolist(),
+        "share_with_same_counts": same.mean(axis=1).tolist(),
     }
     checks = make_checks(settings, np.asarray(importance), metrics)
     return Result(metrics, arrays, checks, table(metrics))
+
+
+def falling(learning_rate: float, steps: int) -> optax.GradientTransformation:
+    """Adam with a rate that falls linearly to zero."""
+    return optax.adam(optax.linear_schedule(learning_rate, 0, steps))
+
+
+def count_features(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many features a model holds, [...], and each of its neurons, [..., neuron].
+
+    A feature is held when the norm of its row exceeds 1/2. A neuron holds the features
+    that weigh more than a fifth of its largest.
+    """
+    held = (np.linalg.norm(W, axis=-1) > 0.5).sum(axis=-1)
+    per_neuron = superposition.features_per_neuron(jnp.asarray(W), threshold=0.2)
+    return held, np.asarray(per_neuron)
 
 
 def loss_without_superposition(density: float, importance: np.ndarray, n_hidden: int):

@@ -20,8 +20,9 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     above, below = figure.subfigures(2, 1, height_ratios=[1.35, 1], squeeze=False)[:, 0]
     panels = above.subplots(1, len(density), sharey=True, squeeze=False)[0]
     shades = colormaps["viridis"](np.linspace(0, 0.95, W.shape[1]))
-    for panel, p, weights in zip(panels, density, W, strict=True):
-        draw_neurons(panel, weights, shades)
+    counts = arrays["features_per_neuron"]
+    for panel, p, weights, count in zip(panels, density, W, counts, strict=True):
+        draw_neurons(panel, weights, count == 1, shades)
         panel.set_title(f"density {p:.3g}")
         panel.set_xlabel("neuron")
     panels[0].set_ylabel("weights W, stacked")
@@ -36,10 +37,9 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
-def draw_neurons(panel: Axes, W: np.ndarray, shades: np.ndarray) -> None:
+def draw_neurons(panel: Axes, W: np.ndarray, alone: np.ndarray, shades: np.ndarray) -> None:
     """One bar per neuron: positive weights stacked up, negative ones stacked down."""
     size = np.abs(W)
-    alone = size.max(axis=0) > 0.9 * np.maximum(size.sum(axis=0), 1e-30)
     order = np.lexsort((size.argmax(axis=0), ~alone))
     for place, k in enumerate(order):
         up = down = 0.0

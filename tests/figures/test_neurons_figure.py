@@ -18,6 +18,7 @@ def test_neuron_codes(check_figure):
     arrays = {
         "density": np.array([0.75, 0.06]),
         "W": W,
+        "features_per_neuron": np.array([[1, 1, 1], [4, 3, 1]]),
         "loss": RNG.uniform(1, 2, size=(2, 20)),
     }
     check_figure(neuron_codes, {}, arrays)
