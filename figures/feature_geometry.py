@@ -21,7 +21,7 @@ COLORS = {
     "square antiprism": style.GREEN,
 }
 OTHER, NOT_HELD = style.SKY, "#cccccc"
-SHOWN_INVERSE_DENSITIES = (2.5, 3.8, 4.6, 5.6, 10)
+SHOWN_INVERSE_DENSITIES = (1.6, 2.6, 4, 4.5, 6, 10)
 WEAKEST_EDGE = 0.1
 
 
@@ -30,7 +30,7 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     """Above, D_i against 1/p; below, one geometry graph for each of some densities."""
     inverse = arrays["inverse_density"]
     places = [int(np.abs(np.log(inverse / x)).argmin()) for x in SHOWN_INVERSE_DENSITIES]
-    figure = style.new(9.6, 7.0)
+    figure = style.new(10.4, 7.0)
     above, below = figure.subfigures(2, 1, height_ratios=[1.45, 1], squeeze=False)[:, 0]
     _draw_dimensionality(above.subplots(), arrays)
     places = list(dict.fromkeys(places))
@@ -40,8 +40,8 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
         _draw_graph(panel, arrays["W"][i], arrays["component"][i], arrays["shape"][i])
         panel.set_title(f"1/density {inverse[i]:.3g}")
     figure.suptitle(
-        "Features of equal importance form polytopes: pairs when dense, pentagons and "
-        "antiprisms when sparser, at last one web"
+        "Features of equal importance form polytopes: triangles and pairs when dense, "
+        "pentagons when sparser, at last one web"
     )
     return figure
 
