@@ -311,8 +311,8 @@ EXPERIMENT = Experiment(
     run=run,
     figures=(dimensions_per_feature, feature_geometry, adversarial_vulnerability),
     expect="D* starts at 1, sticks at 1/2 around 1/p = 2 to 4 and falls on, as in the "
-    "published curve. The scatter shows every feature at 1/2 there, triangles at 2/3 before "
+    "published curve. The scatter has every feature at 1/2 there, triangles at 2/3 before "
     "and pentagons at 2/5 after, and no clean fraction when sparser; the published one, of "
-    "larger models, also shows tetrahedra at 3/4 and square antiprisms at 3/8. "
+    "larger models, also has tetrahedra at 3/4 and square antiprisms at 3/8. "
     "Vulnerability and features per dimension are the same curve up to scale.",
 )

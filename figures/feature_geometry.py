@@ -104,7 +104,7 @@ def _draw_graph(
         width = 1.4 * weight[seen]
         panel.add_collection(LineCollection(list(edges), colors=color, lw=width, alpha=0.5))
         panel.plot(*place.T, "o", color=color, ms=2.5)
-    panel.set_aspect("equal")
+    panel.set_aspect("equal", anchor="N")
     panel.autoscale_view()
     panel.axis("off")
 
