@@ -11,6 +11,7 @@ from figures import style
 
 MOST_PANELS = 9
 MOST_POINTS = 400
+LOWEST_LOSS = 0.03
 
 
 @style.styled
@@ -27,7 +28,8 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
         column[0].set_title(f"T = {T[i]:,}")
         _draw_vectors(column[0], arrays["W"][i], style.BLUE)
         _draw_vectors(column[1], arrays[f"hidden/{T[i]}"], style.ORANGE)
-    panels[0, 0].set_ylabel("features $W_i$")
+    longest = f"\n(the {MOST_POINTS} longest)" if arrays["W"].shape[1] > MOST_POINTS else ""
+    panels[0, 0].set_ylabel(f"features $W_i${longest}")
     panels[1, 0].set_ylabel("training rows $h_t$")
     dimensions, losses = below.subplots(2, 1, sharex=True)
     _draw_dimensionality(dimensions, arrays)
@@ -76,6 +78,7 @@ def _draw_dimensionality(panel: Axes, arrays: Mapping[str, np.ndarray]) -> None:
 
 def _draw_losses(panel: Axes, arrays: Mapping[str, np.ndarray]) -> None:
     T, best = arrays["T"], arrays["best"]
+    panel.set(xscale="log", yscale="log")
     for i, (name, label) in enumerate((("test_loss", "test"), ("train_loss", "training"))):
         color, values = style.SERIES[1 - i], arrays[name]
         for seed in values.T:
@@ -88,8 +91,10 @@ def _draw_losses(panel: Axes, arrays: Mapping[str, np.ndarray]) -> None:
             ms=4.5,
             label=f"{label}, best seed",
         )
+    if panel.get_ylim()[0] < LOWEST_LOSS:
+        panel.set_ylim(bottom=LOWEST_LOSS)
+        panel.plot([], [], " ", label=f"(below {LOWEST_LOSS}: not shown)")
     panel.axhline(1, color=style.GREY, lw=0.8, ls=":", label="a model that answers 0")
-    panel.set(xscale="log", yscale="log")
     panel.set_ylabel("loss per row (log scale)")
     panel.xaxis.set_major_formatter("{x:,g}")
     panel.legend(loc="center left", bbox_to_anchor=(1, 0.5))

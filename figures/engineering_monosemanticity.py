@@ -34,7 +34,7 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
         panel.set(xscale="log", xlabel="learning rate (log scale)")
         panel.minorticks_off()
         panel.set_xticks(rate, [f"{value:g}" for value in rate])
-    purity.set_xlabel("share of a neuron's response that its best feature makes")
+    purity.set_xlabel("share of the best feature in a neuron's response")
     purity.set_ylabel("share of neurons at or below, all rates")
     figure.legend(*losses.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.suptitle(

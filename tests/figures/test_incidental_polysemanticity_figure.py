@@ -18,5 +18,5 @@ def test_labels_titles_and_the_same_bytes_twice(check_figure):
 def test_the_points_are_means_and_the_line_is_the_law():
     counts = incidental_polysemanticity.draw({"metrics": {}}, ARRAYS).axes[0]
     lines = {line.get_label(): line.get_xydata() for line in counts.lines}
-    np.testing.assert_allclose(np.prod(lines["n² / 4m"], axis=1), 16)
+    np.testing.assert_allclose(np.prod(np.asarray(lines["n² / 4m"]), axis=1), 16)
     np.testing.assert_array_equal(counts.lines[0].get_ydata(), [2, 1])
