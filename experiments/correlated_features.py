@@ -60,7 +60,7 @@ class Settings:
     """
 
     correlated: tuple[float, ...] = (0.1, 0.05, 0.02, 0.005)
-    anticorrelated: tuple[float, ...] = (0.6, 0.3, 0.1, 0.05)
+    anticorrelated: tuple[float, ...] = (0.3, 0.2, 0.1, 0.05)
     three_pairs: tuple[float, ...] = (0.1, 0.05, 0.02, 0.01)
     n_seeds: int = 24
     steps: int = 6_000

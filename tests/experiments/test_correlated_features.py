@@ -1,10 +1,13 @@
 """Pairs of features: cosines, who succeeded, counts of merged pairs, and the checks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from experiments import correlated_features as paired
 from experiments import pca_or_superposition as merging
+from experiments import runner
 
 
 def directions(*degrees):
@@ -111,3 +114,14 @@ def test_counts_are_checked_where_the_paper_gives_them():
 def test_the_table_has_a_line_for_each_model():
     _, metrics = a_good_result()
     assert len(paired.table(metrics)) == 1 + 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", [paired, merging])
+def test_a_tiny_run_leaves_a_record_and_figures(module, tmp_path):
+    experiment = module.EXPERIMENT
+    tiny = {"n_seeds": 2, "steps": 20, "batch_size": 32, "n_samples": 1 << 13}
+    settings = replace(experiment.quick, **tiny)
+    result, record, paths = runner.perform(experiment, settings, 100, tmp_path)
+    assert record.checks == result.checks
+    assert all(path.exists() for path in paths)

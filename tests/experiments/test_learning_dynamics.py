@@ -1,10 +1,12 @@
 """Jumps, end states and local bases: what the two experiments read off their models."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from experiments import learning_dynamics as dynamics
-from experiments import local_bases
+from experiments import local_bases, runner
 
 AXES = np.eye(3)
 
@@ -116,3 +118,20 @@ def test_checks_of_the_bases(overlap, squares, n_failing):
     checks = local_bases.make_checks(metrics)
     assert sum(not check.passed for check in checks) == n_failing
     assert len(local_bases.table(metrics)) == 2
+
+
+TINY = {"n_seeds": 2, "steps": 20, "batch_size": 32, "n_samples": 1 << 13}
+TINY_SETS = {"n_features": 20, "n_hidden": 5, "n_rows": 20, "set_seeds": 2}
+TINY_SETS |= {"set_steps": 20, "set_rows": 20}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "sizes"), [(local_bases, TINY), (dynamics, TINY | TINY_SETS)]
+)
+def test_a_tiny_run_leaves_a_record_and_figures(module, sizes, tmp_path):
+    experiment = module.EXPERIMENT
+    settings = replace(experiment.quick, **sizes)
+    result, record, paths = runner.perform(experiment, settings, 100, tmp_path)
+    assert record.checks == result.checks
+    assert all(path.exists() for path in paths)
