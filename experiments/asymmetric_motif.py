@@ -7,15 +7,17 @@ the other way round (1/2 and 2). So j leaks little into i's answer, but i much i
 second neuron that i drives holds j's answer down by a large negative out-weight, and the
 output ReLU hides the rest.
 
-The paper gives neither sizes nor a rate. Here: ten features of importance 0.8^i at density
-0.35 and ten neurons, and as a control twenty features at density 0.5, where superposition
-should not pay. (Both sizes are those of ARENA's course material.) The conditions are ratios
-within a neuron and products through it, which do not change when a neuron trades in- for
-out-weights.
+The paper gives neither sizes nor a rate. Here: ten neurons for ten features of importance
+0.8^i at densities 0.35, where superposition hardly pays, 0.2 and 0.1, and as a control
+twenty features at density 0.5, where it should not pay. (Sizes, 0.35 and the control are
+those of ARENA's course material.) The conditions are ratios within a neuron and products
+through it, which do not change when a neuron trades in- for out-weights. The initial scale
+is Xavier's: at 0.35 a third of it finds the network without superposition alone.
 
 Run:     python -m experiments asymmetric_motif
 Takes:   about 1 minute on two cores
-Expect:  the motif in some of the ten-neuron networks and in none of the control's best
+Expect:  the motif in about one network in ten at density 0.35, the best among them, and in
+         nine of ten at 0.2; in none of the control
 """
 
 import itertools
@@ -26,6 +28,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Array, Key
 
 from experiments.experiment import Experiment, Job, Result
 from experiments.records import Check
@@ -39,27 +42,25 @@ PAPER = "Elhage et al. 2022, computation in superposition"
 @dataclass(frozen=True)
 class Settings:
     """Attributes:
-    n_features, density: of the data.
+    n_features, densities: of the data.
     n_features_control, density_control: of the control's data.
     importance: feature i's error weighs importance^i.
-    n_hidden: neurons of both.
-    n_seeds: networks of each.
-    init_scale: standard deviation of the initial weights.
+    n_hidden: neurons of all networks.
+    n_seeds: networks per density.
     steps, batch_size, learning_rate: of Adam; the rate falls linearly to zero.
     n_samples: on which the final losses rest.
     """
 
     n_features: int = 10
-    density: float = 0.35
+    densities: tuple[float, ...] = (0.35, 0.2, 0.1)
     n_features_control: int = 20
     density_control: float = 0.5
     importance: float = 0.8
     n_hidden: int = 10
-    n_seeds: int = 64
-    init_scale: float = 0.1
-    steps: int = 8_000
+    n_seeds: int = 48
+    steps: int = 5_000
     batch_size: int = 256
-    learning_rate: float = 3e-3
+    learning_rate: float = 5e-3
     n_samples: int = 1 << 18
 
 
@@ -76,70 +77,77 @@ class Motif(NamedTuple):
     mender: int
 
 
+class Networks(NamedTuple):
+    """Attributes:
+    density: [setting].
+    W_in, W_out: [setting, seed, ...].
+    motifs: of every network, [setting][seed].
+    ratio: loss over that of the best network without superposition, [setting, seed].
+    """
+
+    density: np.ndarray
+    W_in: np.ndarray
+    W_out: np.ndarray
+    motifs: list[list[list[Motif]]]
+    ratio: np.ndarray
+
+    @property
+    def has_motif(self) -> np.ndarray:
+        return np.array([[bool(motifs) for motifs in row] for row in self.motifs])
+
+
 def run(settings: Settings, seed: int, job: Job) -> Result:
     key_main, key_control = jax.random.split(random.key(seed))
-    main = Networks(settings.n_features, settings.density)
-    control = Networks(settings.n_features_control, settings.density_control)
     with job.stage("networks"):
-        params, loss = train(key_main, main, "networks", settings, job)
+        size = settings.n_features
+        main = train(key_main, size, settings.densities, "networks", settings, job)
     with job.stage("control"):
-        control_params, control_loss = train(key_control, control, "control", settings, job)
-    found = motifs_of(params)
-    found_control = motifs_of(control_params)
-    has = np.array([bool(motifs) for motifs in found])
-    has_control = np.array([bool(motifs) for motifs in found_control])
-    shown = min(np.flatnonzero(has), key=lambda s: loss[s], default=int(loss.argmin()))
+        size, density = settings.n_features_control, (settings.density_control,)
+        control = train(key_control, size, density, "control", settings, job)
+    shown = np.where(main.has_motif[0], main.ratio[0], np.inf).argmin()
+    motifs = main.motifs[0][shown] or [Motif(-1, -1, -1, -1)]
     arrays = {
-        "W_in": np.asarray(params.W_in)[shown],
-        "W_out": np.asarray(params.W_out)[shown],
-        "b": np.asarray(params.b)[shown],
-        "motif": np.array(found[shown][0] if has[shown] else (-1,) * 4),
-        "loss": loss,
-        "has_motif": has,
-        "loss_control": control_loss,
-        "has_motif_control": has_control,
+        "density": main.density,
+        "W_in": main.W_in[0, shown],
+        "W_out": main.W_out[0, shown],
+        "motif": np.array(motifs[0]),
+        "ratio": main.ratio,
+        "has_motif": main.has_motif,
+        "density_control": control.density,
+        "ratio_control": control.ratio,
+        "has_motif_control": control.has_motif,
     }
+    best = main.ratio.argmin(axis=1)
     metrics: dict[str, Any] = {
-        "share_with_motif": float(has.mean()),
-        "share_with_motif_control": float(has_control.mean()),
-        "motifs_per_network": float(np.mean([len(motifs) for motifs in found])),
-        "best_has_motif": bool(has[loss.argmin()]),
-        "best_has_motif_control": bool(has_control[control_loss.argmin()]),
-        "best_loss": float(loss.min()),
-        "best_loss_with_motif": float(loss[has].min()) if has.any() else None,
-        "monosemantic_neurons": float(
-            superposition.monosemantic(params.W_in).sum(-1).mean()
-        ),
-        "monosemantic_neurons_control": float(
-            superposition.monosemantic(control_params.W_in).sum(-1).mean()
-        ),
+        "density": main.density.tolist(),
+        "share_with_motif": main.has_motif.mean(axis=1).tolist(),
+        "best_over_baseline": main.ratio.min(axis=1).tolist(),
+        "median_over_baseline": np.median(main.ratio, axis=1).tolist(),
+        "best_has_motif": main.has_motif[np.arange(len(best)), best].tolist(),
+        "control_share_with_motif": float(control.has_motif.mean()),
+        "control_best_over_baseline": float(control.ratio.min()),
     }
     return Result(metrics, arrays, make_checks(metrics, settings), table(metrics))
 
 
-class Networks(NamedTuple):
-    """Attributes:
-    n_features: each of importance importance^i.
-    density: probability that a feature is present, uniform on [-1, 1].
-    """
-
-    n_features: int
-    density: float
-
-
-def train(key, data: Networks, name: str, settings: Settings, job: Job):
-    """All seeds of one kind: their parameters [seed, ...] and losses [seed]."""
+def train(
+    key: Key[Array, ""],
+    n_features: int,
+    densities: tuple[float, ...],
+    name: str,
+    settings: Settings,
+    job: Job,
+) -> Networks:
+    """All seeds at every density."""
     key_train, key_loss = jax.random.split(key)
-    importance = settings.importance ** jnp.arange(data.n_features)
-    model = superposition.AbsoluteValue(
-        data.n_features, settings.n_hidden, importance, settings.init_scale
-    )
+    density = np.array(densities)
+    importance = settings.importance ** np.arange(n_features)
+    model = superposition.AbsoluteValue(n_features, settings.n_hidden, importance)
 
     def problem(density):
-        law = firing.Independent(jnp.full(data.n_features, density))
+        law = firing.Independent(jnp.full(n_features, density))
         return model, SparseFeatures.of_features(law, magnitude.Uniform(-1, 1))
 
-    density = np.array([data.density])
     params, _ = superposition.train(
         key_train,
         problem,
@@ -156,13 +164,16 @@ def train(key, data: Networks, name: str, settings: Settings, job: Job):
     )
     params = jax.device_get(params)
     loss = superposition.losses(key_loss, problem, density, params, settings.n_samples)
-    return jax.tree.map(lambda x: x[0], params), loss[0]
-
-
-def motifs_of(params: superposition.UntiedParams) -> list[list[Motif]]:
-    """The motifs of every network."""
-    pairs = zip(np.asarray(params.W_in), np.asarray(params.W_out), strict=True)
-    return [find_motifs(W_in, W_out) for W_in, W_out in pairs]
+    baseline = [
+        float(superposition.absolute_value_baseline(p, importance, settings.n_hidden))
+        for p in densities
+    ]
+    motifs = [
+        [find_motifs(*weights) for weights in zip(W_in, W_out, strict=True)]
+        for W_in, W_out in zip(params.W_in, params.W_out, strict=True)
+    ]
+    ratio = loss / np.array(baseline)[:, None]
+    return Networks(density, params.W_in, params.W_out, motifs, ratio)
 
 
 def find_motifs(W_in: np.ndarray, W_out: np.ndarray) -> list[Motif]:
@@ -189,18 +200,26 @@ def find_motifs(W_in: np.ndarray, W_out: np.ndarray) -> list[Motif]:
 
 
 def make_checks(metrics: dict[str, Any], settings: Settings) -> list[Check]:
-    """The motif is there, and there more than in the control."""
+    """The motif is there at the first density, in the best network, not in the control."""
+    at = f"at density {settings.densities[0]:g}"
     return [
         Check(
-            "share of networks with the motif",
-            metrics["share_with_motif"],
+            f"share of networks with the motif {at}",
+            metrics["share_with_motif"][0],
             1 / settings.n_seeds,
             None,
             f"{PAPER}: it occurs; no rate is published",
         ),
         Check(
+            f"best loss over the one without superposition {at}",
+            metrics["best_over_baseline"][0],
+            None,
+            0.995,
+            "closed form: two neurons each for five features, the mean for the rest",
+        ),
+        Check(
             "share of control networks with the motif",
-            metrics["share_with_motif_control"],
+            metrics["control_share_with_motif"],
             None,
             0.05,
             "ARENA course material: no superposition at density 0.5",
@@ -209,7 +228,15 @@ def make_checks(metrics: dict[str, Any], settings: Settings) -> list[Check]:
 
 
 def table(metrics: dict[str, Any]) -> list[str]:
-    return [f"{name:<30}{value}" for name, value in metrics.items()]
+    """One line per density."""
+    columns = ("density", "share_with_motif", "best_over_baseline", "best_has_motif")
+    rows = zip(*(metrics[column] for column in columns), strict=True)
+    return [
+        " density  with motif  best loss / baseline  best has it",
+        *("{:>8.3g}{:>12.1%}{:>22.3f}{:>13}".format(*row) for row in rows),
+        f"control: {metrics['control_share_with_motif']:.1%} with motif, best loss / "
+        f"baseline {metrics['control_best_over_baseline']:.3f}",
+    ]
 
 
 EXPERIMENT = Experiment(
@@ -218,7 +245,7 @@ EXPERIMENT = Experiment(
     source=PAPER,
     minutes=1,
     settings=Settings(),
-    quick=Settings(n_seeds=16),
+    quick=Settings(densities=(0.35,), n_seeds=32),
     run=run,
     figures=(asymmetric_motif,),
     expect="A neuron (outlined) has one large and one small in-weight and the opposite "

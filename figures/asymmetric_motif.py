@@ -55,29 +55,34 @@ def frame_motif(panel: Axes, motif: np.ndarray, mender_row: int) -> None:
 
 
 def draw_seeds(panel: Axes, arrays: Mapping[str, np.ndarray]) -> None:
-    """Sorted losses of both kinds of network, those with the motif filled."""
-    for i, (suffix, label) in enumerate((("", "networks"), ("_control", "control"))):
-        order = arrays[f"loss{suffix}"].argsort()
-        loss, has = arrays[f"loss{suffix}"][order], arrays[f"has_motif{suffix}"][order]
-        rank = np.linspace(0, 1, len(loss))
-        color, marker = style.SERIES[i], style.MARKERS[i]
-        panel.plot(
-            rank[~has],
-            loss[~has],
-            marker,
-            color=color,
-            mfc="none",
-            ms=5,
-            label=f"{label}, without",
-        )
-        panel.plot(
-            rank[has],
-            loss[has],
-            marker,
-            color=color,
-            ms=5,
-            label=f"{label}, with the motif",
-        )
-    panel.set(yscale="log", xlabel="share of seeds, best first", ylabel="loss per feature")
+    """Every network's loss, those with the motif filled, one column per density."""
+    ratio = np.concatenate([arrays["ratio_control"], arrays["ratio"]])
+    has = np.concatenate([arrays["has_motif_control"], arrays["has_motif"]])
+    density = np.concatenate([arrays["density_control"], arrays["density"]])
+    for place, (losses, motif) in enumerate(zip(ratio, has, strict=True)):
+        order = losses.argsort()
+        across = place + np.linspace(-0.3, 0.3, len(losses))
+        for chosen, fill, label in (
+            (motif[order], style.BLUE, "with the motif"),
+            (~motif[order], "none", "without"),
+        ):
+            label = label if place == 0 else None
+            panel.plot(
+                across[chosen],
+                losses[order][chosen],
+                "o",
+                ms=4,
+                mec=style.BLUE,
+                mfc=fill,
+                label=label,
+            )
+    panel.axhline(1, color=style.BLACK, lw=0.8, ls="--")
+    names = [
+        f"{'control ' if i == 0 else ''}{p:g}\n{100 * share:.0f} % have it"
+        for i, (p, share) in enumerate(zip(density, has.mean(axis=1), strict=True))
+    ]
+    panel.set_xticks(range(len(names)), names)
+    panel.set_xlabel("density; within a column seeds sorted by loss")
+    panel.set_ylabel("loss / best loss without superposition")
     panel.set_title("all seeds")
-    panel.legend(loc="upper left")
+    panel.legend(loc="best")

@@ -66,4 +66,5 @@ def draw_answers(panel: Axes, arrays: Mapping[str, np.ndarray]) -> None:
     panel.axhline(1, color=style.GREY, lw=0.6, ls=":")
     panel.set_xlabel("feature, best served first")
     panel.set_ylabel("answer to x = 1 alone (right: 1)")
-    panel.legend(loc="upper right")
+    panel.set_ylim(0, 1.1)
+    panel.legend(loc="lower left")

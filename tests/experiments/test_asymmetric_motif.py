@@ -47,9 +47,13 @@ def test_an_exact_network_has_none():
 def test_checks_fail_without_motifs_and_with_a_crowded_control():
     settings = experiment.Settings()
 
-    def passed(share, control):
-        metrics = {"share_with_motif": share, "share_with_motif_control": control}
+    def passed(share, ratio, control):
+        metrics = {
+            "share_with_motif": [share],
+            "best_over_baseline": [ratio],
+            "control_share_with_motif": control,
+        }
         return [check.passed for check in experiment.make_checks(metrics, settings)]
 
-    assert passed(0.3, 0.0) == [True, True]
-    assert passed(0.0, 0.5) == [False, False]
+    assert passed(0.3, 0.98, 0.0) == [True, True, True]
+    assert passed(0.0, 1.0, 0.5) == [False, False, False]

@@ -45,9 +45,10 @@ def test_asymmetric_motif(check_figure, motif):
         "W_out": RNG.normal(size=(3, 4)),
         "motif": np.array(motif),
     }
-    for suffix in ("", "_control"):
-        arrays[f"loss{suffix}"] = RNG.uniform(1, 2, size=8)
-        arrays[f"has_motif{suffix}"] = RNG.uniform(size=8) > 0.5
+    for suffix, n in (("", 2), ("_control", 1)):
+        arrays[f"density{suffix}"] = np.linspace(0.3, 0.1, n)
+        arrays[f"ratio{suffix}"] = RNG.uniform(1, 2, size=(n, 8))
+        arrays[f"has_motif{suffix}"] = RNG.uniform(size=(n, 8)) > 0.5
     check_figure(asymmetric_motif, {}, arrays)
 
 

@@ -97,27 +97,25 @@ class AbsoluteValue:
         importance: weight of each feature's error, a number or [feature]; a leaf.
         init_scale: standard deviation of both initial matrices; a leaf. None is
             Xavier's sqrt(2 / (n_features + n_hidden)).
-        init_bias: initial b, a number or [feature]; a leaf. With 0 some output ReLUs
-            start dead or die in the first steps and stay so.
+            With many features it should be small: an output whose first answers come
+            from other features is pushed below zero and stays dead.
     """
 
     n_features: int = struct.field(pytree_node=False)
     n_hidden: int = struct.field(pytree_node=False)
     importance: ArrayLike = 1.0
     init_scale: ArrayLike | None = None
-    init_bias: ArrayLike = 0.0
 
     def __post_init__(self):
         _require_sizes(self.n_features, self.n_hidden, self.init_scale)
 
     def init(self, key: Key[Array, ""]) -> UntiedParams:
-        """Normal weights, biases at `init_bias`."""
+        """Normal weights, zero biases."""
         scale = _scale(self.init_scale, self.n_features, self.n_hidden)
         key_in, key_out = jax.random.split(key)
         W_in = scale * jax.random.normal(key_in, (self.n_features, self.n_hidden))
         W_out = scale * jax.random.normal(key_out, (self.n_hidden, self.n_features))
-        b = jnp.broadcast_to(jnp.asarray(self.init_bias, W_out.dtype), self.n_features)
-        return UntiedParams(W_in, W_out, b)
+        return UntiedParams(W_in, W_out, jnp.zeros(self.n_features))
 
     def hidden(
         self, params: UntiedParams, features: Float[Array, "*batch feature"]
