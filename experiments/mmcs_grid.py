@@ -1,8 +1,8 @@
 """Where in the plane of penalty and dictionary size does sparse coding find the truth?
 
 The grid of "Taking features out of superposition with sparse autoencoders" (Sharkey, Braun
-& Millidge 2022) and its replication by Cunningham & Huben (2023): random unit features,
-twice as many as dimensions, feature i present with a probability proportional to 0.99^i,
+& Millidge 2022), set up as in its public replication (HoagyC/sparse_coding, 2023): random
+unit features, twice as many as dimensions, feature i present in proportion to 0.99^i,
 magnitudes uniform on [0, 1]; ReLU dictionaries with an L1 penalty and no resampling, from a
 quarter of the true number of features to many times it. Each cell says how well the
 dictionary covers the truth (MMCS: the mean over features of the largest cosine of a
@@ -293,7 +293,7 @@ def table(penalties, sizes, cells, floor) -> list[str]:
 EXPERIMENT = Experiment(
     name="mmcs_grid",
     question="Where in the plane of penalty and dictionary size is the truth found?",
-    source="Sharkey et al. 2022 and its replication by Cunningham & Huben 2023",
+    source="Sharkey et al. 2022, as replicated in HoagyC/sparse_coding, 2023",
     minutes=2,
     settings=Settings(),
     quick=Settings(n_penalties=4, largest=2.0, n_samples=4_096),

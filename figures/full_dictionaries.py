@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from figures import style
 
@@ -13,7 +13,7 @@ from figures import style
 @style.styled
 def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     """`share` [row, condition] with its Wilson interval against `step`."""
-    figure = style.new(6.4, 3.6)
+    figure = style.new(7.4, 3.6)
     panel = figure.subplots()
     for i, name in enumerate(record["metrics"]["conditions"]):
         color = style.SERIES[i]
@@ -39,9 +39,10 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
         panel.axvline(step, color=style.GREY, lw=0.6, ls=":")
     panel.set(xlabel="training step (dotted: rounds of resampling)", ylim=(-0.02, 1.02))
     panel.set_ylabel("share of dictionaries that are full")
+    panel.xaxis.set_major_locator(MaxNLocator(4))
     panel.yaxis.set_major_formatter(PercentFormatter(1))
     panel.set_title(
-        "Resampling turns few full dictionaries into nearly all, if the penalty is right\n"
+        "Resampling, or a tied start, fills dictionaries if the penalty is right\n"
         f"(bands: 95 % intervals over {record['settings']['n_seeds']} seeds)"
     )
     panel.legend(loc="center left", bbox_to_anchor=(1, 0.5))
