@@ -36,7 +36,7 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     ]
     figure.legend(handles=keys, loc="outside lower center", ncols=3)
     figure.suptitle(
-        "Five latents, the first seeds: resampling or a tied start lets them find the features"
+        "Five latents, the first seeds: resampling or a tied start lets them find the truth"
     )
     return figure
 
