@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from synthetic import SparseFeatures, directions, firing, random
-from toymodels import expected_loss, fit, superposition
+from toymodels import fit, superposition
 from toymodels.activations import Hidden
 from toymodels.superposition import Bottleneck, Params
 
@@ -124,53 +124,6 @@ def test_a_linear_model_keeps_the_most_important_features(density):
     # What stochastic steps at a vanishing rate leave.
     np.testing.assert_allclose(norms, [1, 1, 0, 0, 0], atol=0.02)
     np.testing.assert_allclose(params.b[2:], density / 2, atol=0.02)
-
-
-PUBLISHED = [
-    # n, m, density, optimum summed over features: Elhage et al.'s n=2, m=1 model at equal
-    # importance, expected loss minimised on Gauss-Legendre grids.
-    (2, 1, 0.05, 0.000832),
-    (2, 1, 0.1, 0.003320),
-    (2, 1, 0.3, 0.029307),
-    (2, 1, 0.5, 0.076279),
-    (2, 1, 0.7, 0.108106),
-    (2, 1, 1.0, 0.0833),
-]
-
-
-@pytest.mark.parametrize(("n", "m", "density", "total"), PUBLISHED)
-def test_optimum_against_published_values(n, m, density, total):
-    found = n * expected_loss.optimum(n, m, density, np.ones(n))
-    # The published digits, and the kinks that quadrature does not resolve.
-    assert found == pytest.approx(total, rel=2e-3)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("density", "per_feature"), [(0.05, 0.001781), (0.2, 0.01592)])
-def test_pentagon_against_published_values(density, per_feature):
-    found = expected_loss.optimum(5, 2, density, np.ones(5), starts=4)
-    assert found == pytest.approx(per_feature, rel=1e-3)
-
-
-def test_expected_loss_gradient_and_value_against_sampling():
-    generator = np.random.default_rng(0)
-    W, b = generator.normal(size=(3, 2)), generator.normal(size=3) * 0.1
-    importance = np.array([1.0, 0.5, 2.0])
-    nodes = expected_loss.quadrature(3, 0.3)
-    assert nodes.weights.sum() == pytest.approx(1, abs=1e-12)
-    loss, grad_W, grad_b = expected_loss.expected_loss(W, b, nodes, importance)
-
-    world = SparseFeatures(jnp.eye(3), firing.Independent(jnp.full(3, 0.3)))
-    model = Bottleneck(3, 2, importance=jnp.asarray(importance, jnp.float32))
-    params = Params(jnp.asarray(W, jnp.float32), jnp.asarray(b, jnp.float32))
-    batch = world.sample(random.key(0), 400_000)
-    sampled, gradient = jax.value_and_grad(
-        lambda p: model.loss(p, batch.features, (), jnp.int32(0))[0]
-    )(params)
-    # 400,000 samples of a loss whose deviation is about twice its mean: 0.3 %; five.
-    assert float(sampled) == pytest.approx(loss, rel=0.016)
-    np.testing.assert_allclose(gradient.W, grad_W, atol=0.02 * np.abs(grad_W).max())
-    np.testing.assert_allclose(gradient.b, grad_b, atol=0.02 * np.abs(grad_b).max())
 
 
 def test_hidden_activations_are_a_world():
