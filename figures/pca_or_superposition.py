@@ -1,4 +1,4 @@
-"""Three correlated pairs in two dimensions: how many are merged at each density."""
+"""Three correlated pairs in two dimensions: how many collapse at each density."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from figures import style
 from figures.correlated_features import draw_pairs, pair_handles
 
-# Elhage et al. 2022: (lowest density, highest density, merged pairs); the first that fits.
+# Elhage et al. 2022: (lowest density, highest, collapsed pairs); the first that fits.
 PUBLISHED = ((0.0, 0.05, 0), (0.05, 0.15, 1), (0.15, 0.2, 2), (0.25, 0.5, 3))
 
 
 @style.styled
 def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
-    """Above, the best seed's rows W_i; below, how many seeds merge how many pairs."""
+    """Above, the best seed's rows W_i; below, how many pairs collapse in how many seeds."""
     density, best = arrays["density"], arrays["best"]
     figure = style.new(1.35 * max(len(density), 4) + 1.4, 4.6)
     above, below = figure.subfigures(2, 1, height_ratios=[1, 1.25], squeeze=False)[:, 0]
@@ -25,7 +25,7 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     for i, panel in enumerate(panels):
         draw_pairs(panel, arrays["W"][i, best[i]])
         count = arrays["collapsed"][i, best[i]]
-        panel.set_title(f"density {density[i]:.3g}\n{count} merged")
+        panel.set_title(f"density {density[i]:.3g}\n{count} collapsed")
         if i:
             panel.set_yticklabels([])
     panels[0].set_ylabel("hidden dimension 2")
@@ -33,14 +33,14 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     above.legend(handles=pair_handles(3), loc="outside lower center", ncols=5)
     _draw_counts(below.subplots(), arrays)
     figure.suptitle(
-        "Pairs that fire together are merged while they are often on,\n"
-        "and pulled apart one after another as they get rarer"
+        "Pairs that fire together share one direction while they are often on,\n"
+        "and open one after another as they get rarer"
     )
     return figure
 
 
 def published_count(density: float) -> int | None:
-    """The paper's number of merged pairs, None where it gives none."""
+    """The paper's number of collapsed pairs, None where it gives none."""
     for low, high, count in PUBLISHED:
         if low <= density <= high:
             return count
@@ -53,7 +53,7 @@ def _draw_counts(panel: Axes, arrays: Mapping[str, np.ndarray]) -> None:
     shades = colormaps["viridis_r"](np.linspace(0.08, 0.92, 4))
     for count, color in enumerate(shades):
         share = (collapsed == count).mean(axis=1)
-        label = f"{count} merged pairs"
+        label = f"{count} collapsed"
         panel.bar(place, share, bottom=bottom, color=color, width=0.75, label=label)
         bottom += share
     for x in range(len(density)):
