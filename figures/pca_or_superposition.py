@@ -19,8 +19,8 @@ PUBLISHED = ((0.0, 0.05, 0), (0.05, 0.15, 1), (0.15, 0.2, 2), (0.25, 0.5, 3))
 def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     """Above, the best seed's rows W_i; below, how many pairs collapse in how many seeds."""
     density, best = arrays["density"], arrays["best"]
-    figure = style.new(1.35 * max(len(density), 4) + 1.4, 4.6)
-    above, below = figure.subfigures(2, 1, height_ratios=[1, 1.25], squeeze=False)[:, 0]
+    figure = style.new(1.3 * max(len(density), 4) + 1.4, 5)
+    above, below = figure.subfigures(2, 1, height_ratios=[1.2, 1], squeeze=False)[:, 0]
     panels = above.subplots(1, len(density), squeeze=False)[0]
     for i, panel in enumerate(panels):
         draw_pairs(panel, arrays["W"][i, best[i]])
