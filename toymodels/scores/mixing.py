@@ -5,8 +5,6 @@ decoder's and the encoder's matrices together tell absorption (they disagree) fr
 (they agree).
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,6 +45,9 @@ def decoder_mixing(
     return _sparse_mixing(learned, true, most)
 
 
+_pursue = jax.jit(omp, static_argnames=("most", "nonnegative"))
+
+
 def _sparse_mixing(learned: np.ndarray, true: np.ndarray, most: int) -> Mixing:
     """The support by OMP on the device, the numbers by least squares in float64."""
     length = np.linalg.norm(true, axis=1)
@@ -54,10 +55,8 @@ def _sparse_mixing(learned: np.ndarray, true: np.ndarray, most: int) -> Mixing:
     scale = np.linalg.norm(learned, axis=1)
     rows = learned / np.where(scale > 0, scale, 1)[:, None]
     count = np.full(len(rows), most)
-    pursue = jax.jit(functools.partial(omp, most=most, nonnegative=False))
-    found = pursue(
-        jnp.asarray(rows, jnp.float32), jnp.asarray(true / length[:, None]), count
-    )
+    atoms = jnp.asarray(true / length[:, None], jnp.float32)
+    found = _pursue(jnp.asarray(rows, jnp.float32), atoms, count, most, nonnegative=False)
     mixing = np.zeros((len(learned), len(true)))
     for i, support in enumerate(np.asarray(found) != 0):
         if support.any():

@@ -30,6 +30,8 @@ PERFECT = {
     "recovered": 1,
     "feature_max_cosine": 1,
     "latent_max_cosine": 1,
+    "coverage_0.8": 1,
+    "coverage_0.9": 1,
     "uniqueness": 1,
     "mcc_act": 1,
     "latent_precision": 1,
@@ -38,6 +40,15 @@ PERFECT = {
     "feature_precision": 1,
     "feature_recall": 1,
     "feature_f1": 1,
+    "best_f1": 1,
+    "phi": 1,
+    "rare_recall": 1,
+    "rare_f1": 1,
+    "amplitude_slope": 1,
+    "amplitude_r2": 1,
+    "disentanglement": 1,
+    "completeness": 1,
+    "latents_per_feature": 1,
     "explained_variance": 1,
     "shrinkage": 1,
     "l0": 4 * P,
@@ -75,7 +86,7 @@ def scores(toy: Toy, W_dec, z, b_dec=0.0, absolute=False) -> dict[str, float]:
 
 
 def assert_scores(found: dict[str, float], **expected: float) -> None:
-    assert found.keys() == PERFECT.keys()
+    assert found.keys() == PERFECT.keys() | {"decoder_cosine"}
     wrong = {
         name: (found[name], value)
         for name, value in expected.items()
@@ -104,7 +115,8 @@ def orthonormal() -> Toy:
 
 
 def test_oracle(toy):
-    assert_scores(scores(toy, toy.directions, FEATURES), **PERFECT)
+    found = scores(toy, toy.directions, FEATURES)
+    assert_scores(found, **PERFECT, decoder_cosine=abs(toy.c))
 
 
 def test_permuted_latents_change_nothing(toy):
@@ -152,7 +164,7 @@ def test_sign_flip(toy):
     absolute = scores(toy, -toy.directions, -FEATURES, absolute=True)
     # The correlation of the codes stays signed: a decoder's sign can be undone by a
     # negative code, but mcc_act has no decoder.
-    assert_scores(absolute, **PERFECT | {"mcc_act": 0})
+    assert_scores(absolute, **PERFECT | {"mcc_act": 0, "amplitude_slope": -1})
 
 
 def test_sign_flip_of_a_lone_feature():
@@ -186,7 +198,9 @@ def test_absolute_confuses_antipodal_features():
 def test_duplicated_latents(toy):
     """Each feature twice, at half strength: found as before, half as unique."""
     W_dec, z = np.tile(toy.directions, (2, 1)), np.tile(FEATURES / 2, 2)
-    assert_scores(scores(toy, W_dec, z), **PERFECT | {"uniqueness": 1 / 2, "l0": 8 * P})
+    twice = {"uniqueness": 1 / 2, "l0": 8 * P, "amplitude_slope": 1 / 2}
+    twice |= {"latents_per_feature": 2, "completeness": 1 - np.log(2) / np.log(8)}
+    assert_scores(scores(toy, W_dec, z), **PERFECT | twice)
 
 
 def test_copies_of_one_feature(toy):
@@ -208,6 +222,13 @@ def test_copies_of_one_feature(toy):
         feature_precision=mean_with(1, P, P, P),
         feature_recall=mean_with(1, P, P, P),
         feature_f1=mean_with(1, P, P, P),
+        best_f1=mean_with(1, P, P, P),
+        phi=1 / 4,
+        amplitude_slope=1 / 16,
+        amplitude_r2=1 / 4,
+        disentanglement=1,
+        completeness=0,
+        latents_per_feature=4,
     )
 
 
@@ -235,6 +256,8 @@ def test_merged_pair(toy):
         feature_precision=mean_with(2, precision, 0),
         feature_recall=mean_with(3, 0),
         feature_f1=mean_with(2, f1, 0),
+        best_f1=mean_with(2, f1, f1),
+        amplitude_r2=mean_with(2, 1 / 2, 0),
         # What is lost is (a_0 - a_1)/2 (d_0 - d_1).
         explained_variance=1 - (2 * VAR / 4) * (2 - 2 * toy.c) / (4 * VAR),
         l0=either + 2 * P,
@@ -267,6 +290,11 @@ def test_split_feature(toy):
         latent_precision=1,
         latent_recall=mean_with(3, rare, common),
         latent_f1=mean_with(3, f1[rare], f1[common]),
+        best_f1=mean_with(3, f1[common]),
+        # The rarer half says feature 0 and feature 1 alike: it is a part of both.
+        latents_per_feature=mean_with(
+            2, rare**-rare * common**-common, 4 ** (1 / 4) * (4 / 3) ** (3 / 4)
+        ),
         feature_precision=1,
         feature_recall=mean_with(3, rare),
         feature_f1=mean_with(3, f1[rare]),
@@ -319,7 +347,9 @@ def test_all_latents_dead(toy):
     found = scores(toy, toy.directions, np.zeros_like(FEATURES))
     expected = dict.fromkeys(PERFECT, 0.0) | {"dead": 1, "true_l0": 4 * P}
     expected |= {
-        name: 1 for name in PERFECT if name.endswith("cosine") or name == "uniqueness"
+        name: 1
+        for name in PERFECT
+        if name.endswith("cosine") or name.startswith(("uniqueness", "coverage"))
     }
     second_moment = 4 * P + 12 * toy.c * P**2
     expected |= {
@@ -414,8 +444,10 @@ def test_fewer_latents_than_features(toy, bias):
         toy, toy.directions[:2], FEATURES[:, :2], P * missing.sum(0) if bias else 0.0
     )
     lost = 2 * VAR if bias else 2 * P + 2 * toy.c * P**2
-    half = ("recovered", "feature_precision", "feature_recall", "feature_f1")
+    half = ("recovered", "feature_precision", "feature_recall", "feature_f1", "phi")
+    half += ("coverage_0.8", "coverage_0.9", "amplitude_r2")
     expected = PERFECT | dict.fromkeys(half, 1 / 2)
+    expected["best_f1"] = mean_with(2, P, P)  # of independent events
     expected |= {"l0": 2 * P, "explained_variance": 1 - lost / (4 * VAR)}
     expected |= {"feature_max_cosine": mean_with(2, toy.c, toy.c)}
     del expected["shrinkage"]
@@ -443,4 +475,4 @@ def test_shrunk_codes(toy):
     second_moment = 4 * P + 12 * toy.c * P**2
     lost = {"explained_variance": 1 - 0.2**2 * second_moment / (4 * VAR)}
     found = scores(toy, toy.directions, 0.8 * FEATURES)
-    assert_scores(found, **PERFECT | lost | {"shrinkage": 0.8})
+    assert_scores(found, **PERFECT | lost | {"shrinkage": 0.8, "amplitude_slope": 0.8})

@@ -103,7 +103,7 @@ def numpy_decode(z):
 
 
 def scored(encode=jax_encode, decode=jax_decode, seed=0, **settings) -> Report:
-    settings = {"n_samples": 1000, "block": 512} | settings
+    settings = {"n_samples": 1000, "block": 512, "draws": 10} | settings
     return score(encode, decode, WORLD, random.key(seed), **settings)
 
 
@@ -173,11 +173,15 @@ def test_errors_of_the_callable_itself_come_through():
 
 def test_ceiling_and_floor(jitted):
     """The world has no noise: its oracle is perfect. The floor has our L0 and no more."""
-    perfect = [name for name in jitted.values if name not in {"l0", "true_l0"}]
-    expected = dict.fromkeys(perfect, 1.0) | {"dead": 0.0, "dense": 0.0}
+    # The directions lean and are not unit; correlations of 1,024 samples are not 0.
+    other = {"decoder_cosine", "amplitude_slope", "disentanglement", "completeness"}
+    expected = dict.fromkeys(jitted.values.keys() - other, 1.0)
+    expected |= {"dead": 0.0, "dense": 0.0, "hedging": 0.0}
     expected |= dict.fromkeys(["l0", "true_l0"], jitted["true_l0"])
+    found = {name: jitted.ceiling[name] for name in expected}
     # Float32 moments and reconstructions.
-    assert jitted.ceiling == pytest.approx(expected, abs=1e-5)
+    assert found == pytest.approx(expected, abs=1e-5)
+    assert min(jitted.ceiling[name] for name in other) > 0.3
     # Five standard errors: 1,024 samples, calibrated on 4,096 others; the L0 of a sample,
     # in [0, 5], deviates by at most 2.5.
     assert abs(jitted.floor["l0"] - jitted["l0"]) < 5 * 2.5 * np.sqrt(1 / 1024 + 1 / 4096)
@@ -249,6 +253,8 @@ def test_what_does_not_depend_on_chance_does_not_depend_on_block():
             random.key(6),
             2048,
             block,
+            draws=0,
+            pursuit_samples=0,
         )
         assert found.n_samples == samples
         assert found["l0"] == found["true_l0"] == 2
@@ -275,9 +281,12 @@ def test_text_and_json_hold_every_score(jitted):
     assert set(data["values"]) == set(jitted.values) == EVERY_SCORE
     assert data == jitted.to_dict()
     for name, value in jitted.values.items():
-        (line,) = [line for line in text.splitlines() if line.split()[0] == name]
+        (line,) = [line for line in text.splitlines() if line.split()[:1] == [name]]
         columns = (value, jitted.floor[name], jitted.ceiling[name])
+        columns += jitted.intervals.get(name, ())
         assert line.split()[1:] == [f"{column:.3f}" for column in columns]
+    for name in jitted.controls | jitted.ceilings:
+        assert f"\n{name} " in text
     assert "1,024 samples" in text
 
 
@@ -285,7 +294,10 @@ EVERY_SCORE = {
     *("mcc_dec", "recovered", "feature_max_cosine", "latent_max_cosine", "uniqueness"),
     *("mcc_act", "latent_precision", "latent_recall", "latent_f1", "feature_precision"),
     *("feature_recall", "feature_f1", "explained_variance", "shrinkage", "l0", "true_l0"),
-    *("dead", "dense"),
+    *("dead", "dense", "coverage_0.8", "coverage_0.9", "decoder_cosine", "best_f1", "phi"),
+    *("rare_recall", "rare_f1", "amplitude_slope", "amplitude_r2", "disentanglement"),
+    *("completeness", "latents_per_feature", "auroc", "average_precision"),
+    *("threshold_f1", "features_per_latent", "hedging"),
 }
 
 
@@ -383,5 +395,125 @@ def test_a_world_is_compiled_once_not_once_per_score():
 
     for seed in (9, 10):
         world = Counted(jnp.asarray(ROWS * seed))
-        score(jax_encode, jax_decode, world, random.key(seed), 512, 256)
+        score(jax_encode, jax_decode, world, random.key(seed), 512, 256, pursuit_samples=0)
     assert traced == [4096, 256]
+
+
+def test_controls_and_ceilings(jitted):
+    """Each breaks, or keeps, what it should."""
+    permuted, flipped = (
+        jitted.controls["permuted decoder"],
+        jitted.controls["signs flipped"],
+    )
+    for name in ("mcc_dec", "mcc_act", "l0", "uniqueness"):
+        # The same rows and the same codes, in another company.
+        assert permuted[name] == pytest.approx(jitted[name], abs=1e-9), name
+    assert permuted["explained_variance"] < jitted["explained_variance"]
+    assert permuted["feature_f1"] < jitted["feature_f1"]
+    assert flipped["mcc_dec"] < 0.8
+    for name in ("explained_variance", "l0"):
+        assert flipped[name] == pytest.approx(jitted[name], abs=1e-9), name
+    assert jitted.controls["random at this L0"] == jitted.floor
+    assert jitted.ceilings["true codes"] == jitted.ceiling
+    for name in ("least squares", "FISTA", "OMP"):
+        assert jitted.ceilings[name]["mcc_dec"] == pytest.approx(1, abs=1e-6)
+        assert jitted.ceilings[name].keys() == jitted.values.keys()
+
+
+def test_intervals_hold_the_values_and_only_sampled_scores_have_them(jitted):
+    assert "mcc_dec" not in jitted.intervals
+    for name in ("explained_variance", "l0", "feature_f1", "auroc", "mcc_act"):
+        low, high = jitted.intervals[name]
+        assert low - 0.1 < jitted[name] < high + 0.1
+        assert low <= high
+    assert scored(draws=0).intervals == {}
+    assert scored(n_samples=512).intervals == {}  # one block has no spread
+
+
+def test_bins_by_frequency_average_to_the_whole(jitted):
+    """Six features in five bins, the first of which holds two."""
+    for bins, name in (("recall", "feature_recall"), ("f1", "feature_f1")):
+        first, *rest = jitted.by_frequency[bins]
+        assert (2 * first + sum(rest)) / 6 == pytest.approx(jitted[name])
+
+
+def test_other_controls_are_scored_beside():
+    found = scored(others={"frozen": (numpy_encode, numpy_decode)})
+    assert found.controls["frozen"] == found.values
+
+
+def test_flags_nothing_where_nothing_is_wrong(jitted):
+    assert jitted.flags == []
+    assert "\n!" not in str(jitted)
+
+
+def test_flags_an_encoder_that_looks_at_other_rows():
+    """The largest tenth of the whole batch stays on, as in training with BatchTopK."""
+
+    def encode(x):
+        pre = jax_encode(x)
+        return jnp.where(pre > jnp.quantile(pre, 0.9), pre, 0)
+
+    (flag,) = scored(encode).flags
+    assert "the codes depend on the other rows of the batch" in flag
+    assert flag in str(scored(encode))
+
+
+def test_flags_anti_aligned_latents():
+    found = scored(lambda x: -jax_encode(x), lambda z: -z @ W_DEC + B_DEC)
+    (flag,) = found.flags
+    assert flag.startswith("5 of 5 latents point against a feature")
+
+
+class Noisy(Coins):
+    """The same with noise, which true codes cannot explain."""
+
+    def sample(self, key, batch_size) -> Batch:
+        key, key_noise = jax.random.split(key)
+        batch = super().sample(key, batch_size)
+        return batch._replace(x=batch.x + jax.random.normal(key_noise, batch.x.shape))
+
+
+def test_flags_explained_variance_above_the_oracle():
+    found = score(
+        lambda x: x, lambda z: z, Noisy(WORLD.directions), random.key(0), 1024, 512
+    )
+    assert found["explained_variance"] == pytest.approx(1)
+    assert found.flags[-1].startswith("explained variance is 0.")
+
+
+class Family(NamedTuple):
+    """A parent in half of the samples, its child in half of these, and a loner."""
+
+    directions: jax.Array
+    parents: jax.Array
+
+    @property
+    def n_features(self) -> int:
+        return 3
+
+    @property
+    def d_model(self) -> int:
+        return self.directions.shape[1]
+
+    def sample(self, key, batch_size) -> Batch:
+        features = jax.random.bernoulli(key, 0.5, (batch_size, 3)).astype(jnp.float32)
+        features = features.at[:, 1].multiply(features[:, 0])
+        return Batch(features @ self.directions, features)
+
+
+def test_worlds_with_a_hierarchy_are_scored_for_absorption():
+    """The absorbing dictionary, against the truth in the same report."""
+    world = Family(jnp.eye(3, 4), jnp.array([-1, 0, -1]))
+    W_dec = jnp.array([[1.0, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0]])
+
+    def encode(x):
+        return jnp.stack([x[:, 0] - x[:, 1], x[:, 1], x[:, 2]], axis=1)
+
+    settings = {"draws": 10, "pursuit_samples": 0}
+    found = score(encode, lambda z: z @ W_dec, world, random.key(1), 1024, 512, **settings)
+    for name in ("absorption_gap", "absorption_gap_of_child", "absorption_mass"):
+        assert found[name] == pytest.approx(1, abs=1e-5)
+        assert found.ceiling[name] == pytest.approx(0, abs=1e-5)
+        np.testing.assert_allclose(found.intervals[name], 1, atol=1e-5)
+    assert found["explained_variance"] == pytest.approx(1, abs=1e-6)

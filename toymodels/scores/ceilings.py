@@ -1,0 +1,127 @@
+"""What the true directions reach when the codes have to be found from x.
+
+The true codes (`controls.oracle`) are beyond any encoder where features interfere. Between
+them and a trained dictionary lie the best codes on the true support, and what two
+optimisers without any training make of the true directions.
+"""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jaxtyping import Array, ArrayLike, Float
+
+from synthetic.base import Batch, KnownDirections
+from toymodels.scores import pursuit
+from toymodels.scores.controls import oracle
+
+_PENALTIES = 8  # tried, each half of the one before
+_ROOM = 4  # features of a sample beyond the most seen, and in whose steps `most` goes
+_LOOK = 512  # samples on which the penalty is chosen
+
+
+@struct.dataclass
+class LeastSquares:
+    """Least squares on the features that are present: the support is known, not the values.
+
+    Attributes:
+        directions, bias: the truth.
+        most: features of one sample used at most; static.
+    """
+
+    directions: Array
+    bias: Array
+    most: int = struct.field(pytree_node=False)
+
+    def codes(self, batch: Batch) -> tuple[Array, Array]:
+        support = batch.features != 0
+        z = pursuit.on_support(batch.x - self.bias, self.directions, support, self.most)
+        return z, z @ self.directions + self.bias
+
+
+@struct.dataclass
+class Omp:
+    """Orthogonal matching pursuit on the true directions, as many as are present.
+
+    Attributes:
+        directions, bias: the truth.
+        most: features of one sample used at most; static.
+        nonnegative: whether the world's values are; static.
+    """
+
+    directions: Array
+    bias: Array
+    most: int = struct.field(pytree_node=False)
+    nonnegative: bool = struct.field(pytree_node=False, default=True)
+
+    def codes(self, batch: Batch) -> tuple[Array, Array]:
+        atoms, length = _unit(self.directions)
+        count = (batch.features != 0).sum(-1)
+        x = batch.x - self.bias
+        z = pursuit.omp(x, atoms, count, self.most, self.nonnegative) / length
+        return z, z @ self.directions + self.bias
+
+
+@struct.dataclass
+class Fista:
+    """The lasso on the true directions, with the shrinkage that comes with it.
+
+    Attributes:
+        directions, bias: the truth.
+        penalty: of the l1 norm.
+        nonnegative: whether the world's values are; static.
+    """
+
+    directions: Array
+    bias: Array
+    penalty: ArrayLike
+    nonnegative: bool = struct.field(pytree_node=False, default=True)
+
+    def codes(self, batch: Batch) -> tuple[Array, Array]:
+        atoms, length = _unit(self.directions)
+        x = batch.x - self.bias
+        z = pursuit.fista(x, atoms, self.penalty, nonnegative=self.nonnegative) / length
+        return z, z @ self.directions + self.bias
+
+
+def of_world(
+    world: KnownDirections, example: Batch
+) -> dict[str, LeastSquares | Omp | Fista]:
+    """The three ceilings below the true codes, set up on calibration samples.
+
+    FISTA's penalty is the one, of eight, whose L0 comes nearest to the true one.
+    """
+    truth = oracle(world, example)
+    nonnegative = bool((example.features >= 0).all())
+    seen = int((np.asarray(example.features) != 0).sum(-1).max())
+    most = min(_ROOM * (seen // _ROOM + 2), world.n_features, world.d_model)
+    return {
+        "least squares": LeastSquares(truth.directions, truth.bias, most),
+        "FISTA": _at_true_l0(
+            Fista(truth.directions, truth.bias, 0.0, nonnegative), example
+        ),
+        "OMP": Omp(truth.directions, truth.bias, most, nonnegative),
+    }
+
+
+def _at_true_l0(fista: Fista, example: Batch) -> Fista:
+    few = Batch(example.x[:_LOOK], example.features[:_LOOK])
+    present = np.asarray(few.features) != 0
+    size = np.abs(few.features) * np.linalg.norm(fista.directions, axis=1)
+    scale = size.sum() / max(present.sum(), 1)
+    penalties = np.asarray(scale * 0.5 ** np.arange(1, 1 + _PENALTIES), np.float32)
+
+    on = [int(_count_on(replace(fista, penalty=p), few)) for p in penalties]
+    best = np.abs(np.array(on) - int(present.sum())).argmin()
+    return replace(fista, penalty=penalties[best])
+
+
+_count_on = jax.jit(lambda fista, few: jnp.count_nonzero(fista.codes(few)[0]))
+
+
+def _unit(rows: Float[Array, "row d_model"]):
+    length = jnp.linalg.norm(rows, axis=1)
+    length = jnp.where(length > 0, length, 1)
+    return rows / length[:, None], length
