@@ -233,7 +233,7 @@ def table(metrics: dict[str, Any]) -> list[str]:
     rows = zip(*(metrics[column] for column in columns), strict=True)
     return [
         " density  with motif  best loss / baseline  best has it",
-        *("{:>8.3g}{:>12.1%}{:>22.3f}{:>13}".format(*row) for row in rows),
+        *("{:>8.3g}{:>12.1%}{:>22.3f}{!s:>13}".format(*row) for row in rows),
         f"control: {metrics['control_share_with_motif']:.1%} with motif, best loss / "
         f"baseline {metrics['control_best_over_baseline']:.3f}",
     ]
