@@ -2,5 +2,6 @@
 
 from synthetic.base import Batch, GroundTruth, Pairs
 from synthetic.sparse import SparseFeatures
+from synthetic.streams import batches
 
-__all__ = ["Batch", "GroundTruth", "Pairs", "SparseFeatures"]
+__all__ = ["Batch", "GroundTruth", "Pairs", "SparseFeatures", "batches"]

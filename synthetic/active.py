@@ -129,22 +129,22 @@ def compact(
         The place that each slot holds (0 where unused), whether it is used, and whether a
         row has more true places than slots.
     """
-    bit = jnp.arange(32, dtype=jnp.uint32)
-    padded = jnp.pad(mask, ((0, 0), (0, -mask.shape[1] % 32)))
-    bits = padded.reshape(len(mask), -1, 32).astype(jnp.uint32)
-    words = jnp.sum(bits << bit, axis=-1, dtype=jnp.uint32)
-    until = jnp.cumsum(jax.lax.population_count(words).astype(jnp.int32), axis=1)
+    # A product, for XLA would compute a sum of bits again at every lookup.
+    bit = jnp.arange(16)
+    words_a_row = max(1, -(-mask.shape[1] // 16))
+    padded = jnp.pad(mask, ((0, 0), (0, 16 * words_a_row - mask.shape[1])))
+    bits = padded.reshape(len(mask), -1, 16).astype(jnp.float32)
+    words = (bits @ 2.0**bit).astype(jnp.int32)
+    until = jnp.cumsum(jax.lax.population_count(words), axis=1)
     slot = jnp.arange(slots)
     used = slot < until[:, -1:]
     word = jax.vmap(lambda row: jnp.searchsorted(row, slot, side="right"))(until)
     word = jnp.minimum(word, words.shape[1] - 1)
     held = jnp.take_along_axis(words, word, axis=1)
-    before = jnp.take_along_axis(until, word, axis=1) - jax.lax.population_count(
-        held
-    ).astype(jnp.int32)
-    passed = jnp.cumsum((held[..., None] >> bit) & 1, axis=-1).astype(jnp.int32)
+    before = jnp.take_along_axis(until, word, axis=1) - jax.lax.population_count(held)
+    passed = jnp.cumsum((held[..., None] >> bit) & 1, axis=-1)
     inside = jnp.sum(passed <= (slot - before)[..., None], axis=-1)
-    return jnp.where(used, word * 32 + inside, 0), used, until[:, -1] > slots
+    return jnp.where(used, word * 16 + inside, 0), used, until[:, -1] > slots
 
 
 def scatter(active: Active, n_features: int) -> Draw:

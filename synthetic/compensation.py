@@ -9,6 +9,8 @@ the chance 1 / (1 + X), X being the number of siblings that fire too, so with pr
 a polynomial, integrated here without error. All in float64, on the host.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import ArrayLike, Float
 
@@ -20,7 +22,7 @@ _ROUNDS = 20_000
 _TOLERANCE = 1e-7
 
 
-def marginals(probability: ArrayLike, forest: Forest) -> Probability:
+def marginals(probability: ArrayLike | Sequence[float], forest: Forest) -> Probability:
     """How often each feature of `hierarchy.Gated(Independent(probability), forest)` fires.
 
     Args:
@@ -31,7 +33,7 @@ def marginals(probability: ArrayLike, forest: Forest) -> Probability:
     return _along_branches(given_parent, np.asarray(forest.parents), forest.depth)
 
 
-def as_published(probability: ArrayLike, forest: Forest) -> Probability:
+def as_published(probability: ArrayLike | Sequence[float], forest: Forest) -> Probability:
     """The probabilities b that SynthSAEBench gives its law for wanted ones p.
 
     b_i = p_i / p_parent, times 1 + sum_{j != i} p_j / p_parent over siblings that i
@@ -48,7 +50,7 @@ def as_published(probability: ArrayLike, forest: Forest) -> Probability:
     return np.minimum(_to_features(raised, share, forest), 1)
 
 
-def exact(probability: ArrayLike, forest: Forest) -> Probability:
+def exact(probability: ArrayLike | Sequence[float], forest: Forest) -> Probability:
     """The probabilities b that make `marginals(b, forest)` equal to `probability`.
 
     For siblings that exclude each other, k(b) = q is solved for b, with q_i = p_i /
@@ -118,7 +120,7 @@ def _to_features(members: np.ndarray, roots: Probability, forest: Forest) -> Pro
     return np.where(is_root, roots, flat[..., np.asarray(forest.place)])
 
 
-def _checked(probability: ArrayLike, forest: Forest) -> Probability:
+def _checked(probability: ArrayLike | Sequence[float], forest: Forest) -> Probability:
     probability = np.asarray(probability, np.float64)
     require_probability("probability", probability)
     fix = "give one probability per feature of the forest"

@@ -132,7 +132,7 @@ class LowRank:
         if factors.ndim == 2:
             moved = shared @ factors.T
         else:
-            moved = jnp.einsum("br,bmr->bm", shared, factors)
+            moved = jnp.sum(shared[:, None] * factors, axis=-1)
         return ndtr((moved + ndtri(probability)) / own)
 
     def draw(self, key: Key[Array, ""], batch_size: int) -> Draw:

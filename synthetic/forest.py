@@ -1,5 +1,7 @@
 """Forests over features: a feature with a parent fires only where its parent does."""
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
@@ -21,7 +23,8 @@ class Forest:
         head: [group], the feature whose children they are.
         group: [feature], the group each feature heads, -1 where it has no children.
         place: [feature], where it stands in the flattened `family`; 0 for a root.
-        roots: [root], the features without a parent.
+        roots: [root], the features that have children and no parent.
+        singles: [single], the features that have neither.
         depth: levels below the roots; static.
     """
 
@@ -32,10 +35,13 @@ class Forest:
     group: Array
     place: Array
     roots: Array
+    singles: Array
     depth: int = struct.field(pytree_node=False)
 
     @classmethod
-    def of(cls, parents: ArrayLike, exclusive: ArrayLike = False) -> "Forest":
+    def of(
+        cls, parents: ArrayLike | Sequence[int], exclusive: ArrayLike = False
+    ) -> "Forest":
         """From the parent of each feature.
 
         Args:
@@ -68,7 +74,9 @@ class Forest:
         group[head] = np.arange(len(head))
         place[children] = row * family.shape[1] + column
         excludes = np.broadcast_to(np.asarray(exclusive, bool), (n_features,))[head]
-        whole = [parents, excludes, family, head, group, place, np.flatnonzero(parents < 0)]
+        roots = np.flatnonzero((parents < 0) & (group >= 0))
+        singles = np.flatnonzero((parents < 0) & (group < 0))
+        whole = [parents, excludes, family, head, group, place, roots, singles]
         return cls(*(jnp.asarray(array) for array in whole), depth=depth)
 
     @classmethod

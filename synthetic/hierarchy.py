@@ -85,12 +85,15 @@ class Inherited:
 
     def from_active(self, active: Active) -> Float[Array, "batch slot"]:
         """The value in every slot, of use where the slot is."""
-        own = value = of_active(self.law, active)
+        own = of_active(self.law, active)
         by = None if self.scale_by is None else self.scale_by[active.index]
-        for _ in range(self.forest.depth):
+
+        def inherit(_, value):
             share = jnp.take_along_axis(self._share(value, by), active.above, axis=1)
-            value = own * jnp.where(active.above < 0, 1, share)
-        return value
+            return own * jnp.where(active.above < 0, 1, share)
+
+        # A loop, for written out XLA computes the values again for every descendant.
+        return jax.lax.fori_loop(0, self.forest.depth, inherit, own)
 
     @staticmethod
     def _share(value: Array, by: Array | None) -> Array:

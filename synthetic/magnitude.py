@@ -12,9 +12,22 @@ from flax import struct
 from jax.scipy.special import ndtri
 from jaxtyping import Array, ArrayLike, Float
 
-from synthetic.validation import require_range
+from synthetic.validation import require_probability, require_range, require_width
 
 Level = Float[Array, "*batch feature"]
+_PAIRS = "circles are pairs of features"
+
+
+def linear(n_features: int, first: float, last: float) -> Float[Array, " feature"]:
+    """Means by rank, evenly spaced from `first` (feature 0) to `last`."""
+    return jnp.linspace(first, last, n_features)
+
+
+def exponential(n_features: int, first: float, last: float) -> Float[Array, " feature"]:
+    """Means by rank, each the same multiple of the one before, `first` to `last`."""
+    require_range("first", first, low=1e-30, fix="a positive number shrinks or grows")
+    require_range("last", last, low=1e-30, fix="a positive number shrinks or grows")
+    return first * (last / first) ** jnp.linspace(0, 1, n_features)
 
 
 class Magnitude(Protocol):
@@ -71,3 +84,79 @@ class FoldedNormal:
 
     def from_level(self, level: Level) -> Level:
         return jnp.abs(self.mean + self.std * ndtri(level))
+
+
+@struct.dataclass
+class LogNormal:
+    """median * exp(spread * e) with e standard normal: a heavy tail."""
+
+    median: ArrayLike = 1.0
+    spread: ArrayLike = 1.0
+
+    def __post_init__(self):
+        require_range("spread", self.spread, low=0.0, fix="it is a deviation")
+
+    def from_level(self, level: Level) -> Level:
+        return jnp.asarray(self.median) * jnp.exp(self.spread * ndtri(level))
+
+
+@struct.dataclass
+class Pareto:
+    """least * level^(-1 / exponent): P(value > v) = (v / least)^-exponent.
+
+    The mean is finite for an exponent above 1, the variance for one above 2.
+    """
+
+    least: ArrayLike = 1.0
+    exponent: ArrayLike = 2.5
+
+    def __post_init__(self):
+        require_range("exponent", self.exponent, low=1e-6, fix="the tail falls with it")
+
+    def from_level(self, level: Level) -> Level:
+        return jnp.asarray(self.least) * level ** (-1 / jnp.asarray(self.exponent))
+
+
+@struct.dataclass
+class Signed:
+    """A magnitude with a random sign.
+
+    Attributes:
+        law: the magnitude.
+        positive: the probability of a plus.
+    """
+
+    law: Magnitude
+    positive: ArrayLike = 0.5
+
+    def __post_init__(self):
+        require_probability("positive", self.positive)
+
+    def from_level(self, level: Level) -> Level:
+        """The level decides the sign, and what is left of it is uniform again."""
+        p = jnp.asarray(self.positive)
+        plus = level < p
+        left = jnp.where(plus, level / jnp.maximum(p, 1e-30), (1 - level) / (1 - p))
+        value = self.law.from_level(jnp.clip(left, 2.0**-31, 1 - 2.0**-24))
+        return jnp.where(plus, value, -value)
+
+
+@struct.dataclass
+class Circle:
+    """Features 2i and 2i + 1 are r cos(a) and r sin(a), of a uniform random angle a.
+
+    A feature of two dimensions. For `sets.CorrelatedSets` of size 2, whose members fire
+    together, and `geometry.planes`.
+
+    Attributes:
+        radius: the magnitude of r, one for each pair.
+    """
+
+    radius: Magnitude = Constant()
+
+    def from_level(self, level: Level) -> Level:
+        require_width("the last axis of level modulo 2", level.shape[-1] % 2, 0, _PAIRS)
+        angle = 2 * jnp.pi * level[..., 0::2]
+        r = self.radius.from_level(level[..., 1::2])
+        both = jnp.stack([r * jnp.cos(angle), r * jnp.sin(angle)], axis=-1)
+        return both.reshape(level.shape)

@@ -22,8 +22,8 @@ class TopDown:
     Attributes:
         law: `firing.Independent` or `correlation.LowRank`.
         forest: who is whose child.
-        slots: the most active features in each level of the forest, roots first; static.
-            `of` finds them.
+        slots: the most active features among those outside all trees, among the roots of
+            trees, and in each level below; static. `of` finds them.
     """
 
     law: ConditionalFiring
@@ -32,30 +32,33 @@ class TopDown:
 
     def __post_init__(self):
         require_forest(self.law.n_features, self.forest)
-        if len(self.slots) != self.forest.depth + 1 or min(self.slots) < 1:
+        if len(self.slots) != self.forest.depth + 2 or min(self.slots) < 0:
             raise ValueError(
-                f"slots is {self.slots}, expected {self.forest.depth + 1} positive "
-                "numbers, one a level; use TopDown.of"
+                f"slots is {self.slots}, expected {self.forest.depth + 2} numbers: for the "
+                "features outside all trees and for each level; use TopDown.of"
             )
 
     @classmethod
     def of(cls, law: ConditionalFiring, forest: Forest) -> "TopDown":
-        """With slots that about one sample in 10^8 overflows.
+        """With slots that about one sample in 10^9 overflows.
 
-        They are found from the mean number of active features in each level, given the
-        sources of 2,000 samples: eight deviations of a Poisson number above the largest.
+        What a sample shares makes the mean number of active features in a level vary from
+        sample to sample. That mean is taken as log-normal, six deviations up; the number
+        itself then exceeds it by four deviations of a Poisson number.
         """
         require_forest(law.n_features, forest)
-        level, most = forest.level(), np.zeros(forest.depth + 1)
-        shared = law.shared(jax.random.key(0), 2000)
-        for part in jnp.split(shared, 20):
-            rate = marginals(np.clip(law.given(part), 0, 1), forest)
-            for depth in range(forest.depth + 1):
-                mean = rate[..., level == depth].sum(-1).max()
-                most[depth] = max(most[depth], mean)
-        size = np.bincount(level, minlength=forest.depth + 1)
-        slots = np.minimum(size, most + 8 * np.sqrt(most) + 12).astype(int)
-        return cls(law, forest, tuple(int(s) for s in slots))
+        shared = law.shared(jax.random.key(0), 500)
+        rate = marginals(np.clip(law.given(shared), 0, 1), forest)
+        rate = np.broadcast_to(rate, (2, forest.n_features)) if rate.ndim == 1 else rate
+        part = np.where(np.isin(np.arange(forest.n_features), forest.singles), 0, 1)
+        part = np.where(part > 0, part + forest.level(), 0)
+        slots = []
+        for number in range(forest.depth + 2):
+            size = int((part == number).sum())
+            mean = np.log(rate[:, part == number].sum(-1) + 1e-9)
+            high = np.exp(mean.mean() + 6 * mean.std())
+            slots.append(min(size, int(high + 4 * np.sqrt(high) + 6)))
+        return cls(law, forest, tuple(slots))
 
     @property
     def n_features(self) -> int:
@@ -69,27 +72,36 @@ class TopDown:
         return scatter(self.draw_active(key, batch_size), self.n_features)
 
     def draw_active(self, key: Key[Array, ""], batch_size: int) -> Active:
-        key_shared, key_roots, key_below = jax.random.split(key, 3)
+        key_shared, key_singles, key_roots, key_below = jax.random.split(key, 4)
         shared = self.law.shared(key_shared, batch_size)
-        roots = self.forest.roots
-        u = uniform(key_roots, (batch_size, roots.shape[-1]))
-        draw = from_uniform(u, self.law.given(shared, roots))
-        place, used, overflow = compact(draw.fires, self.slots[0])
-        level = jnp.take_along_axis(draw.level, place, axis=1)
-        above = jnp.full_like(place, -1)
-        levels = [Active(jnp.where(used, roots[place], 0), level, used, above)]
-        start = 0
-        for depth, slots in enumerate(self.slots[1:]):
+        forest, slots = self.forest, self.slots
+        singles, overflow = self._top(key_singles, shared, forest.singles, slots[0])
+        heads, full = self._top(key_roots, shared, forest.roots, slots[1])
+        parts, start = [singles, heads], slots[0]
+        overflow = overflow | full
+        for depth in range(forest.depth):
             key_depth = jax.random.fold_in(key_below, depth)
-            below, full = self._children(key_depth, shared, levels[-1], slots)
-            levels.append(
-                below._replace(above=jnp.where(below.used, below.above + start, -1))
-            )
-            overflow, start = overflow | full, start + self.slots[depth]
+            heads, full = self._children(key_depth, shared, heads, slots[depth + 2])
+            above = jnp.where(heads.used, heads.above + start, -1)
+            parts.append(heads._replace(above=above))
+            overflow, start = overflow | full, start + slots[depth + 1]
         active = Active(
-            *(jnp.concatenate(part, axis=1) for part in zip(*levels, strict=True))
+            *(jnp.concatenate(part, axis=1) for part in zip(*parts, strict=True))
         )
         return active._replace(level=jnp.where(overflow[:, None], jnp.nan, active.level))
+
+    def _top(
+        self, key: Key[Array, ""], shared: Float[Array, "batch s"], index: Array, slots: int
+    ) -> tuple[Active, Array]:
+        """Which of the roots `index` fire, and which samples overflow."""
+        u = uniform(key, (len(shared), len(index)))
+        draw = from_uniform(u, self.law.given(shared, index))
+        place, used, full = compact(draw.fires, slots)
+        if not slots:
+            return Active(place, jnp.zeros(place.shape), used, place), full
+        level = jnp.take_along_axis(draw.level, place, axis=1)
+        above = jnp.full_like(place, -1)
+        return Active(jnp.where(used, index[place], 0), level, used, above), full
 
     def _children(
         self,
