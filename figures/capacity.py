@@ -39,6 +39,7 @@ def _draw_capacity(panel: Axes, densities: list[float], found: np.ndarray) -> No
     panel.legend(title="density")
     panel.set(
         ylim=(-0.03, 1.05),
+        xticks=place[::2],
         xlabel="feature, most important first",
         ylabel="capacity (dimensions)",
         title=f"mean of {found.shape[1]} seeds, uniform values",
@@ -56,7 +57,7 @@ def _draw_sharing(panel: Axes, metrics: Mapping[str, Any]) -> None:
             label=law,
         )
     panel.legend(title="law of the values")
-    ticks = [1, 2, 5, 10, 20, 50]
+    ticks = [1, 2, 5, 10, 20, 50, 100]
     panel.set(
         xscale="log",
         ylim=(-0.03, 1.0),

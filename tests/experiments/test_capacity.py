@@ -33,7 +33,7 @@ PAIR = np.array([[1.0], [-1.0]])
 
 
 def failed(dense=DENSE, sparse=SPARSE, vertices=PAIR):
-    capacities = {"uniform": np.array([[dense] * 2, [sparse] * 2])}
+    capacities = {"uniform": np.array([[dense] * 8, [sparse] * 8])}
     shared = {law: capacity.share_of_fractions(found) for law, found in capacities.items()}
     blocks = superposition.find_polytopes(vertices)
     checks = capacity.make_checks(capacities, shared, blocks, n_hidden=2)
@@ -45,7 +45,7 @@ def test_the_published_claims_pass():
 
 
 WRONG = {
-    "a rise": ({"sparse": [0.7, 1.0, 0.3]}, "largest rise of the mean capacity"),
+    "a rise": ({"sparse": [0.7, 1.0, 0.3]}, "largest rise from a feature"),
     "the least important held": ({"dense": [1.0, 0.9, 0.1]}, "highest mean capacity"),
     "the most important shared": ({"dense": [0.9, 0.9, 0.0]}, "lowest mean capacity"),
     "less sharing when sparse": ({"dense": SPARSE, "sparse": DENSE}, "smallest rise"),
