@@ -37,12 +37,11 @@ from synthetic import SparseFeatures, firing, magnitude, random
 from synthetic.directions import unit_rows
 from toymodels import ensemble, fit
 from toymodels.sae import Params, ReLU, base, revival
-from toymodels.scores import report, shares, streaming
+from toymodels.scores import geometry, reconstruction, shares, streaming
 from toymodels.superposition import unrolled
 
 CLOSE = 0.97
 BLOCK = 8  # dictionaries side by side on a core
-SCORES = ("feature_max_cosine", "latent_max_cosine", "l0", "dead", "explained_variance")
 
 
 @dataclass(frozen=True)
@@ -243,12 +242,16 @@ def score(key, dictionaries: ReLU, params: Params, world, settings: Settings):
     found = streaming.member_statistics(
         codes, (dictionaries, params), world, key, settings.n_samples
     )
-    rows = [
-        report.scores(statistics, W_dec, world.directions)
-        for statistics, W_dec in zip(found, np.asarray(params.W_dec), strict=True)
-    ]
-    scores = {name: np.array([row[name] for row in rows]) for name in SCORES}
-    return scores, np.array([statistics.z_on == 0 for statistics in found])
+    cosines = [geometry.cosines(rows, world.directions) for rows in params.W_dec]
+    scores = {
+        "feature_max_cosine": [geometry.feature_max_cosine(c) for c in cosines],
+        "latent_max_cosine": [geometry.latent_max_cosine(c) for c in cosines],
+        "l0": [reconstruction.l0(s) for s in found],
+        "dead": [reconstruction.dead(s) for s in found],
+        "explained_variance": [reconstruction.explained_variance(s) for s in found],
+    }
+    silent = np.array([statistics.z_on == 0 for statistics in found])
+    return {name: np.array(values) for name, values in scores.items()}, silent
 
 
 EXPECTED = (  # what 64 dictionaries of an independent run gave, and a band around it
@@ -294,10 +297,12 @@ def table(settings: Settings, metrics: dict[str, Any]) -> list[str]:
     ]
     for i, name in enumerate(metrics["conditions"]):
         low, high = metrics["full_interval"][i]
-        mmcs, _, l0, dead, explained = (metrics[score][i] for score in SCORES)
+        dead = settings.n_latents * metrics["dead"][i]
+        missed = 1 - metrics["explained_variance"][i]
         lines.append(
-            f"{name:<30}{metrics['full'][i]:>5.0%}{low:>8.0%} to {high:>3.0%}{mmcs:>7.3f}"
-            f"{l0:>7.3f}{settings.n_latents * dead:>6.2f}{1 - explained:>8.3f}"
+            f"{name:<30}{metrics['full'][i]:>5.0%}{low:>8.0%} to {high:>3.0%}"
+            f"{metrics['feature_max_cosine'][i]:>7.3f}{metrics['l0'][i]:>7.3f}"
+            f"{dead:>6.2f}{missed:>8.3f}"
         )
     return [
         *lines,
