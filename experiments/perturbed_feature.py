@@ -40,8 +40,7 @@ RATIOS = (0.2, 0.25, 0.28, 0.3, 0.4, 0.5, 0.8, 1.0, 1.5, 2.0, 3.0)
 PENTAGON = (1.108, 1.193, 1.236, 1.262, 1.372, 1.46, 1.667, 1.781, 2.027, 2.243, 2.63)
 DIGONS = (0.995, 1.159, 1.257, 1.322, 1.647, 1.969, 2.92, 3.542)
 UNIFORM = {0.2: (0.01592, 0.01663), 0.25: (0.02249, 0.02177)}
-NEAR_CROSSING = np.linspace(0.22, 0.32, 6)
-DENSITIES = np.array([0.1, 0.15, 0.2, 0.25, 0.3])
+DENSITIES = np.array([0.1, 0.15, 0.2, 0.22, 0.24, 0.25, 0.3])
 
 _TURN = 2 * np.pi * np.arange(5) / 5
 FIVE = 1.13 * np.stack([np.cos(_TURN), np.sin(_TURN)], axis=-1)
@@ -67,10 +66,12 @@ class Settings:
 
 def run(settings: Settings, seed: int, job: Job) -> Result:
     trained = np.array(settings.trained_ratios)
-    ratios = np.unique([*RATIOS, *NEAR_CROSSING, *trained])
+    ratios = np.unique([*RATIOS, *trained])
     with job.stage("exact curves"):
-        (pentagon, digons), rows = curves(densities(settings.density, ratios))
-        (five, four), _ = curves(np.repeat(DENSITIES[:, None], 5, axis=1))
+        equal = np.repeat(DENSITIES[:, None], 5, axis=1)
+        problems = np.concatenate([densities(settings.density, ratios), equal])
+        exact, rows = curves(problems)
+        (pentagon, digons), (five, four) = np.split(exact, [len(ratios)], axis=1)
 
     def problem(density):
         model = superposition.Bottleneck(5, 2)
@@ -103,7 +104,7 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
         "ratio": ratios,
         "pentagon": pentagon,
         "digons": digons,
-        "norm": np.linalg.norm(rows[0, :, 0], axis=-1),
+        "norm": np.linalg.norm(rows[0, : len(ratios), 0], axis=-1),
         "density": DENSITIES,
         "uniform/pentagon": five,
         "uniform/digons": four,
@@ -140,7 +141,7 @@ def curves(density: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     W = np.broadcast_to(np.stack([FIVE, FOUR])[:, None], (2, len(density), 5, 2))
     b = np.stack([np.full_like(density, -0.24), np.zeros_like(density)])
     b[1, :, 0] = density[:, 0] / 2
-    found = expected_loss.minima((W, b), density, 1.0)
+    found = expected_loss.minima((W, b), density, 1.0, max_steps=40)
     return np.asarray(found.loss), found.params.W
 
 

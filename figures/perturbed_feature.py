@@ -30,6 +30,10 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
 
 
 def _draw_rows(panel: Axes, rows: np.ndarray) -> None:
+    """The rows, turned so that the first points upward, or if it is short the second."""
+    first = rows[0] if np.linalg.norm(rows[0]) > 0.5 else rows[1]
+    x, y = first / np.linalg.norm(first)
+    rows = rows @ np.array([[y, x], [-x, y]])
     colours = [style.ORANGE, *[style.BLUE] * 4]
     for row, colour in reversed(list(zip(rows, colours, strict=True))):
         panel.plot([0, row[0]], [0, row[1]], "-", color=colour, lw=1.8)
