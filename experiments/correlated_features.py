@@ -67,7 +67,7 @@ class Settings:
     init_scale: float = 0.1
     batch_size: int = 1024
     learning_rate: float = 2e-3
-    n_samples: int = 1 << 18
+    n_samples: int = 1 << 19
 
 
 class Arrangement(NamedTuple):
@@ -193,7 +193,8 @@ def largest_cosine_when_held(W: np.ndarray) -> float:
 def make_checks(settings: Settings, metrics: dict[str, Any]) -> list[Check]:
     """What each arrangement must show, in its best seeds and in shares of seeds."""
     together, apart, three = (metrics[name] for name in arrangements(settings))
-    # Two pairs at right angles are two times two opposite features, one of each pair.
+    # Two pairs at right angles are two times two opposite features, one of each pair. The
+    # loss is measured to 1.8 %: half a million samples, of which one in a hundred counts.
     loss = expected_loss.optimum(2, 1, together["density"][0], np.ones(2))
     sparse = np.array(three["density"]) <= SPARSE
     hexagon = np.array(three["best_cosines"])[sparse]
@@ -206,7 +207,7 @@ def make_checks(settings: Settings, metrics: dict[str, Any]) -> list[Check]:
     return [
         Check("correlated: smallest share that holds all", held, 0.9, None, ALWAYS),
         Check("correlated: largest |cosine| up to 0.05", angle, None, 0.02, ORTHOGONAL),
-        Check("correlated: best loss", dense, 0.97 * loss, 1.03 * loss, QUADRATURE),
+        Check("correlated: best loss", dense, 0.95 * loss, 1.05 * loss, QUADRATURE),
         Check("anticorrelated: largest cosine in the best", opposite, -1, -0.999, OPPOSITE),
         Check("anticorrelated: loss of the best", least, None, EXACT, NO_LOSS),
         Check("anticorrelated: share without loss", lossless, 0.25, 0.85, SOME),
