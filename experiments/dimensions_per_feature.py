@@ -13,11 +13,11 @@ Size, optimizer (AdamW, weight decay 0.01), 10,000 steps and the small initial w
 and the triangles, at a dimensionality of 2/3, do not form. Steps take 512 samples, not
 1,024.
 
-The paper's size is 400 features in 30 dimensions, about seven minutes on two cores:
+The paper's size is 400 features in 30 dimensions, about four minutes on two cores:
          python -m experiments dimensions_per_feature --set n_features=400 --set n_hidden=30
 
 Run:     python -m experiments dimensions_per_feature
-Takes:   about three and a half minutes on two cores
+Takes:   about two and a half minutes on two cores
 Expect:  D* falls from 1 to 0.07 with a plateau at 1/2, where every feature is half of an
          antipodal pair; triangles before it, at 1/p = 1.6, and pentagons after it, from
          1/p = 4; vulnerability in proportion to features per dimension
@@ -305,7 +305,7 @@ EXPERIMENT = Experiment(
     name="dimensions_per_feature",
     question="How many dimensions does a feature get, in which shapes, and at what cost?",
     source="Elhage et al. 2022, geometry of superposition and adversarial examples",
-    minutes=3.5,
+    minutes=2.5,
     settings=Settings(),
     quick=Settings(inverse_densities=(1.0, 1.6, 2.6, 4.0, 10.0), n_attacked=512),
     run=run,
