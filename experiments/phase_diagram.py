@@ -4,7 +4,7 @@ The phase diagram of "Toy Models of Superposition" (Elhage et al. 2022): two fea
 hidden dimension, ReLU output. The first feature has importance 1; the importance r of the
 extra one and the density p of both vary. Ten models per cell; the one with the highest loss
 is left out and the others averaged, as in the paper. Resolution, optimizer, steps and batch
-are not published: here 50 x 50 cells, Adam with a rate that falls from 0.03 to 0, 2,000
+are not published: here 40 x 40 cells, Adam with a rate that falls from 0.03 to 0, 2,000
 steps of 256 fresh samples.
 
 Beside the trained grid stand two maps that need no training. The paper's templates have
@@ -13,12 +13,12 @@ optimum may shorten its weights and use its biases, so its boundaries lie elsewh
 r = 1/2 where p = 0.48, the templates' at 0.44), and around r = 1 the pair fades away
 without a sharp boundary.
 
-A model that starts with both weights of one sign often ends with one feature dropped,
-whatever the density, so the average of nine models is paler than the best of the ten. What
-must agree with the exact map is the best.
+A model that starts with both weights of one sign may end with one feature dropped, whatever
+the density. So the average of nine models is paler than the exact optimum near r = 1 and at
+the lowest densities, where 2,000 steps hold few events; the best of the ten is not.
 
 Run:     python -m experiments phase_diagram
-Takes:   about a minute and a half on two cores
+Takes:   about a minute on two cores
 Expect:  three maps alike: white (dropped) in the upper left, blue (alone) in the upper
          right, orange (an antipodal pair) below, and a triple point at r = 1
 """
@@ -142,6 +142,7 @@ def make_checks(metrics: dict[str, Any]) -> list[Check]:
     losses = metrics["loss_at_equal_importance"]
     apart = max(abs(losses[str(at)] - expected) for at, expected in LOSSES.items())
     moved = max(abs(metrics["boundary"][str(at)] - b) for at, b in BOUNDARY.items())
+    away = f"the exact optimum, for cells {phases.NEAR:.0%} and more from its boundaries"
     return [
         Check("triple point of the templates", triple, 4 / 7, 4 / 7, closed_form),
         Check(
@@ -150,11 +151,18 @@ def make_checks(metrics: dict[str, Any]) -> list[Check]:
         Check("error of the exact losses at r = 1", apart, 0, 1e-5, BY_QUADRATURE),
         Check("error of the exact boundary", moved, 0, 0.03, BY_QUADRATURE),
         Check(
-            "cells where the best model is in the exact optimum's phase",
+            "cells where the average of nine models is in the exact optimum's phase",
+            metrics["agreement_of_average"],
+            0.95,
+            None,
+            away,
+        ),
+        Check(
+            "cells where the best of ten models is in that phase",
             metrics["agreement_of_best"],
             0.95,
             None,
-            f"the exact optimum, for cells {phases.NEAR:.0%} and more from its boundaries",
+            away,
         ),
     ]
 
@@ -177,7 +185,7 @@ EXPERIMENT = Experiment(
     name="phase_diagram",
     question="When is a second feature dropped, kept alone, or stored beside the first?",
     source="Elhage et al. 2022, superposition as a phase change (n = 2, m = 1)",
-    minutes=1.5,
+    minutes=1,
     settings=Settings(),
     quick=Settings(n_importances=20, n_densities=20),
     run=run,

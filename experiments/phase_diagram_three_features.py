@@ -11,7 +11,7 @@ feature, [1,0,0] an equal one, [0,1,1] stores the third and another as an antipo
 Newton's method on the exact expected loss, from seven starts.
 
 Run:     python -m experiments phase_diagram_three_features
-         with --set n_importances=50 --set n_densities=50 at the size of the figure for
+         with --set n_importances=40 --set n_densities=40 at the size of the figure for
          two features
 Takes:   about a minute on two cores
 Expect:  dropped (white) in the upper left, a pair with another feature (orange) in the

@@ -73,6 +73,7 @@ def test_checks_fail_for_wrong_results():
         "loss_at_equal_importance": {str(p): v for p, v in phase_diagram.LOSSES.items()},
         "boundary": {str(r): p for r, p in phase_diagram.BOUNDARY.items()},
         "agreement_of_best": 0.99,
+        "agreement_of_average": 0.97,
     }
     assert all(check.passed for check in phase_diagram.make_checks(right))
     wrong = right | {
