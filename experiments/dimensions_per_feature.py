@@ -9,9 +9,8 @@ or minus each row of W W^T, whichever harms most.
 
 Size, optimizer (AdamW, weight decay 0.01), 10,000 steps and the small initial weights (see
 `superposition.torch_scale`) are the authors' notebook's. The rate is not: it falls from
-5e-3 to 0. At the notebook's constant 1e-3 the dense models are not done after 10,000 steps,
-and the triangles, at a dimensionality of 2/3, do not form. Steps take 512 samples, not
-1,024.
+5e-3 to 0. At the notebook's 1e-3 the dense models are not done after 10,000 steps, and no
+triangles, at a dimensionality of 2/3, were seen. Steps take 512 samples, not 1,024.
 
 The paper's size is 400 features in 30 dimensions, about four minutes on two cores:
          python -m experiments dimensions_per_feature --set n_features=400 --set n_hidden=30
