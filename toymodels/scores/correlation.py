@@ -51,12 +51,13 @@ def amplitude(
     Over all samples, absent features included, so that a missed feature counts. For the
     samples in which the feature is present alone, see `ranking.when_present`.
     """
-    length = np.linalg.norm(np.asarray(W_dec, float), axis=1)
-    a_m2 = above_rounding(statistics.a_m2, statistics.a_mean)
+    length = np.linalg.norm(np.asarray(W_dec, float), axis=1)[pairs.latent]
+    z_m2 = above_rounding(statistics.z_m2, statistics.z_mean)[pairs.latent]
+    a_m2 = above_rounding(statistics.a_m2, statistics.a_mean)[pairs.feature]
     za = statistics.za[pairs.latent, pairs.feature]
-    slope, r2 = np.zeros(len(a_m2)), np.zeros(len(a_m2))
-    slope[pairs.feature] = ratio(za * length[pairs.latent], a_m2[pairs.feature])
-    r2[pairs.feature] = np.square(correlations(statistics)[pairs.latent, pairs.feature])
+    slope, r2 = np.zeros(len(statistics.a_m2)), np.zeros(len(statistics.a_m2))
+    slope[pairs.feature] = ratio(za * length, a_m2)
+    r2[pairs.feature] = ratio(np.square(za), z_m2 * a_m2)
     return Amplitude(slope, r2)
 
 

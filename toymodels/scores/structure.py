@@ -193,9 +193,14 @@ def mechanism(
     return Mechanism(
         child,
         parent,
-        decoder[of_child, parent] / decoder[of_child, child],
-        encoder[of_parent, child] / encoder[of_parent, parent],
+        _over(decoder[of_child, parent], decoder[of_child, child]),
+        _over(encoder[of_parent, child], encoder[of_parent, parent]),
     )
+
+
+def _over(part: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """part / own, NaN where `own` is 0."""
+    return part / np.where(own != 0, own, np.nan)
 
 
 class Hedging(NamedTuple):
@@ -232,8 +237,7 @@ def hedging(mixing: Mixing, pairs: Match, at: float = 0.0) -> Hedging:
     feature, latent = pairs.feature[found], pairs.latent[found]
     missing = np.setdiff1d(np.arange(mixing.shape[1]), feature)
     rows = mixing[latent]
-    own = rows[np.arange(len(rows)), feature][:, None]
-    coefficient = rows[:, missing] / np.where(own != 0, own, np.nan)
+    coefficient = _over(rows[:, missing], rows[np.arange(len(rows)), feature][:, None])
     squares = np.square(rows)
     share = ratio(squares[:, missing].sum(axis=1), squares.sum(axis=1))
     return Hedging(feature, missing, coefficient, float(share.mean()) if len(rows) else 0.0)

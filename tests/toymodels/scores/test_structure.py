@@ -95,7 +95,15 @@ def test_the_gap_of_a_child_needs_no_lone_parent():
 
 def test_a_missing_parent_is_not_absorbed():
     found = measured(DIRECTIONS[1:], A[:, 1:])
-    assert len(found.gap) == 0
+    assert len(found.gap) == len(found.mass) == 0
+    assert np.isnan(structure.mean(found.gap))
+
+
+def test_weights_of_a_latent_without_its_own_feature_have_no_ratio():
+    pairs = Match(np.arange(3), np.arange(3), np.ones(3))
+    found = structure.mechanism(PARENTS, pairs, np.ones((3, 3)), np.zeros((3, 3)))
+    assert found.decoder[0] == 1
+    assert np.isnan(found.encoder[0])
 
 
 def test_mechanism_of_absorption_and_of_hedging():
