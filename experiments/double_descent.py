@@ -8,7 +8,9 @@ first twentieth, cosine to 0.
 
 The paper has 10,000 features at density 0.001 and 50,000 steps. The default is a tenth of
 that in features, at density 0.01, with 10,000 steps and four seeds for each T; the seed
-with the lowest training loss is kept. The paper's size, best on a GPU:
+with the lowest training loss is kept. How far the memorising models get depends on the
+optimizer and the number of steps, and so does the height of the peak. The paper's size,
+best on a GPU, without its point of endless fresh rows:
 
     python -m experiments double_descent --set n_features=10000 --set density=0.001 \
         --set steps=50000 --set n_seeds=1 --set "sizes=3,5,6,8,10,15,30,50,100,200,500,\
