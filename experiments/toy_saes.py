@@ -272,7 +272,7 @@ def make_checks(settings: Settings, metrics: dict[str, Any]) -> list[Check]:
     without, with_rounds = metrics["full"][:2]
     exercise = "ARENA 1.5.4: most dictionaries are full with resampling, few without"
     name = "full dictionaries that resampling gains"
-    checks = [Check(name, with_rounds - without, 0.4, None, exercise)]
+    checks = [Check(name, with_rounds - without, 0.3, None, exercise)]
     if settings.steps < Settings.steps:
         return checks
     place = {name: i for i, name in enumerate(metrics["conditions"])}
@@ -317,10 +317,11 @@ EXPERIMENT = Experiment(
     source="ARENA 1.5.4, sparse autoencoders in toy models; after Bricken et al. 2023",
     minutes=3,
     settings=Settings(),
-    quick=Settings(penalties=(0.2,), n_seeds=16, steps=10_000, n_samples=1 << 14),
+    quick=Settings(penalties=(0.2,), n_seeds=16, steps=15_000, n_samples=1 << 14),
     run=run,
     figures=(toy_dictionaries, full_dictionaries),
     expect="Without resampling most dictionaries at penalty 0.2 leave one or two latents "
-    "dead and put others between two features; with it nearly all lie on the pentagon. At "
-    "penalty 0.05 none does. The course shows the same pictures for sixteen dictionaries.",
+    "dead and put others between two features; with it, or when the encoder starts as the "
+    "decoder's transpose, nearly all lie on the pentagon. At penalty 0.05 none does. The "
+    "course shows the same for sixteen dictionaries; it has no tied start.",
 )
