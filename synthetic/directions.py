@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Key
 from synthetic.validation import require_range
 
 Directions = Float[Array, "feature d_model"]
+_ONE_DRAW = 2**26
 
 
 def unit_rows(rows: Float[Array, "*batch d_model"]) -> Float[Array, "*batch d_model"]:
@@ -17,8 +18,28 @@ def unit_rows(rows: Float[Array, "*batch d_model"]) -> Float[Array, "*batch d_mo
 
 
 def random(key: Key[Array, ""], n_features: int, d_model: int) -> Directions:
-    """Independent directions, uniform on the sphere."""
-    return unit_rows(jax.random.normal(key, (n_features, d_model)))
+    """Independent directions, uniform on the sphere.
+
+    More than 2^26 numbers are drawn in blocks of rows, so that no second array of the
+    size of the first is needed.
+    """
+    if n_features * d_model <= _ONE_DRAW:
+        return unit_rows(jax.random.normal(key, (n_features, d_model)))
+    rows = min(n_features, max(1, _ONE_DRAW // (8 * d_model)))
+
+    def draw(block, all_rows):
+        # The last block ends with the last row; it draws some rows of the one before anew.
+        start = jnp.minimum(block * rows, n_features - rows)
+        key_block = jax.random.fold_in(key, block)
+        fresh = unit_rows(jax.random.normal(key_block, (rows, d_model)))
+        return jax.lax.dynamic_update_slice(all_rows, fresh, (start, 0))
+
+    @jax.jit
+    def draw_all() -> Directions:
+        empty = jnp.zeros((n_features, d_model))
+        return jax.lax.fori_loop(0, -(-n_features // rows), draw, empty)
+
+    return draw_all()
 
 
 def orthogonal(key: Key[Array, ""], n_features: int, d_model: int) -> Directions:

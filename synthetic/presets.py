@@ -4,13 +4,16 @@ import jax
 import jax.numpy as jnp
 
 from synthetic import compensation, correlation, directions, firing
+from synthetic.active import Events, slots_for
 from synthetic.forest import Forest
 from synthetic.geometry import orthogonalised
 from synthetic.hierarchy import Inherited
-from synthetic.magnitude import FoldedNormal, RectifiedNormal
+from synthetic.magnitude import FoldedNormal, LogNormal, RectifiedNormal, Signed
 from synthetic.random import key as hash_key
 from synthetic.sparse import SparseFeatures
 from synthetic.topdown import TopDown
+
+_N, _D, _ACTIVE = 16_384, 768, 34.5
 
 
 def synthsaebench_16k_v1(seed: int = 42, orthogonalise: bool = True) -> SparseFeatures:
@@ -43,6 +46,79 @@ def synthsaebench_16k_v2(seed: int = 42, orthogonalise: bool = True) -> SparseFe
     """
     steps = 100 if orthogonalise else 0
     return synthsaebench(16_384, 768, 128, seed, steps, scaled=True)
+
+
+def held_out_independent(seed: int = 0) -> SparseFeatures:
+    """For tests of generalisation: independent features, log-uniform frequencies.
+
+    16,384 features in 768 dimensions and 34.5 active ones a sample on average, as all
+    held-out worlds. Magnitudes are rectified normal, of mean 4.5 and deviation 0.6.
+    """
+    keys = jax.random.split(hash_key(seed), 2)
+    shape = firing.log_uniform(keys[0], _N, 1e-4, 0.1)
+    probability = shape * (_ACTIVE / jnp.sum(shape))
+    return SparseFeatures(
+        directions.random(keys[1], _N, _D),
+        Events(probability, slots_for(probability)),
+        RectifiedNormal(4.5, 0.6),
+    )
+
+
+def held_out_correlated(seed: int = 0) -> SparseFeatures:
+    """For tests of generalisation: strong correlation of few sources, heavy tails.
+
+    A copula of rank 8 and scale 0.2, no hierarchy; log-normal magnitudes of median 4 and
+    spread 0.5. Frequencies fall from 0.2, Zipfian with exponent 0.5.
+    """
+    keys = jax.random.split(hash_key(seed), 2)
+    shape = firing.zipf(_N, 0.5, first=0.4, last=5e-4)
+    probability = shape * (_ACTIVE / jnp.sum(shape))
+    law = correlation.LowRank(
+        probability, correlation.random_factors(keys[0], _N, rank=8, scale=0.2)
+    )
+    return SparseFeatures(
+        directions.random(keys[1], _N, _D),
+        TopDown.of(law, Forest.of([-1] * _N)),
+        LogNormal(4.0, 0.5),
+    )
+
+
+def held_out_deep_trees(seed: int = 0) -> SparseFeatures:
+    """For tests of generalisation: deep narrow trees with exact marginals.
+
+    64 trees of branching 2 and depth 6 (8,128 features). Of two siblings one fires at
+    most, each with probability 0.4 given its parent, so that a parent is alone in a fifth
+    of its samples. Magnitudes as in `held_out_independent`; children are not scaled.
+    """
+    keys = jax.random.split(hash_key(seed), 2)
+    forest = Forest.regular(_N, roots=64, branching=2, depth=6, exclusive=True)
+    inside = (forest.parents >= 0) | (forest.group >= 0)
+    levels = sum(0.8**level for level in range(7))
+    wanted = jnp.where(inside, (_ACTIVE - 4) / (64 * levels) * 0.4 ** forest.level(), 0)
+    wanted = jnp.where(inside, wanted, 4 / jnp.sum(~inside))
+    probability = jnp.asarray(compensation.exact(wanted, forest), jnp.float32)
+    return SparseFeatures(
+        directions.random(keys[1], _N, _D),
+        TopDown.of(firing.Independent(probability), forest),
+        Inherited(RectifiedNormal(4.5, 0.6), forest),
+    )
+
+
+def held_out_signed(seed: int = 0) -> SparseFeatures:
+    """For tests of generalisation: values of both signs, and noise with structure.
+
+    Independent features, Zipfian frequencies; magnitudes log-normal of median 4 and spread
+    0.3, negative in half of the samples. The noise has 32 random directions of deviation 1.
+    """
+    keys = jax.random.split(hash_key(seed), 2)
+    shape = firing.zipf(_N, 0.5, first=0.4, last=5e-4)
+    probability = shape * (_ACTIVE / jnp.sum(shape))
+    return SparseFeatures(
+        directions.random(keys[0], _N, _D),
+        Events(probability, slots_for(probability)),
+        Signed(LogNormal(4.0, 0.3)),
+        noise=directions.random(keys[1], 32, _D),
+    )
 
 
 def synthsaebench(

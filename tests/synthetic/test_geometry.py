@@ -41,6 +41,16 @@ def test_rows_that_fit_become_orthogonal():
     )
 
 
+def test_many_directions_are_drawn_in_blocks(monkeypatch):
+    monkeypatch.setattr(directions, "_ONE_DRAW", 1000)
+    rows = np.asarray(directions.random(random.key(107), 205, 5), np.float64)
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=1e-5)
+    cosine = rows @ rows.T - np.eye(205)
+    assert np.abs(cosine).max() < 0.9999
+    # Of 205 uniform directions: the mean of d d^T is 1 / 5.
+    assert np.abs(rows.T @ rows / 205 - np.eye(5) / 5).max() < 5 * 0.35 / np.sqrt(205)
+
+
 def test_concepts_are_orthogonal_to_their_ancestors_and_siblings_form_a_simplex():
     parents = np.array([-1, 0, 0, 0, 1, 1, 4, -1])
     rows = np.asarray(geometry.concept_tree(random.key(103), parents, 6), np.float64)

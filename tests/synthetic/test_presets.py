@@ -71,6 +71,22 @@ def test_published_compensation_has_the_published_masses():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["independent", "correlated", "deep_trees", "signed"])
+def test_held_out_worlds_are_as_large_and_as_sparse_as_the_benchmark(name):
+    world = getattr(presets, f"held_out_{name}")()
+    assert (world.n_features, world.d_model) == (16_384, 768)
+    value = np.concatenate(
+        [
+            jax.jit(lambda w, k: w.sample_pairs(k, 2048)[1].value)(world, random.key(i))
+            for i in range(4)
+        ]
+    )
+    assert not np.isnan(value).any()
+    count = (value != 0).sum(1)
+    assert abs(count.mean() - 34.5) < 5 * count.std() / np.sqrt(len(count))
+
+
+@pytest.mark.slow
 def test_synthsaebench_16k_has_its_published_statistics():
     """Values of an independent re-implementation of SAELens 6 in NumPy."""
     world = presets.synthsaebench_16k_v2()
