@@ -69,6 +69,9 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
         arrays |= {f"superposition/{name}": cells.superposition}
         arrays |= {f"boundary/{name}": phases.edge(phase["exact"], p)}
     arrays["boundary/templates"] = template_boundary(r)
+    for name in maps:
+        meeting = np.interp(0, np.log(r), arrays[f"boundary/{name}"])
+        arrays[f"upright/{name}"] = np.array(meeting)
     return Result(metrics, arrays, make_checks(metrics), table(metrics))
 
 

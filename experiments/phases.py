@@ -139,9 +139,11 @@ def interior(phases: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 
 def edge(phases: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """For every importance the density below which the extra feature is SHARED."""
-    first = (phases == SHARED).argmax(axis=0)
-    return np.sqrt(p[first] * p[np.maximum(first - 1, 0)])
+    """For every importance the density below which the extra feature is SHARED, or NaN."""
+    shared = phases == SHARED
+    first = shared.argmax(axis=0)
+    between = np.sqrt(p[first] * p[np.maximum(first - 1, 0)])
+    return np.where(shared.any(axis=0), between, np.nan)
 
 
 def agreement(found: np.ndarray, exact: np.ndarray, p: np.ndarray) -> float:

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from figures import style
 
 TITLES = {
-    "trained": "trained models",
+    "trained": "trained: average without the worst",
+    "best": "trained: best",
     "templates": "templates (fixed weights)",
     "exact": "exact optimum",
 }
@@ -51,10 +52,8 @@ def _draw_map(panel: Axes, arrays: Mapping[str, np.ndarray], name: str) -> None:
     r, p = arrays["importance"], arrays["density"]
     rgb = colour(arrays[f"norm/{name}"], arrays[f"superposition/{name}"])
     panel.pcolormesh(r, p, rgb, shading="nearest", rasterized=True)
-    for line in np.atleast_2d(arrays[f"boundary/{name}"]):
-        panel.plot(r, line, "-", color=style.BLACK, lw=1.2)
-    meeting = np.interp(0, np.log(r), np.atleast_2d(arrays[f"boundary/{name}"])[0])
-    panel.plot([1, 1], [meeting, p.max()], "-", color=style.BLACK, lw=1.2)
+    panel.plot(r, arrays[f"boundary/{name}"], "-", color=style.BLACK, lw=1.2)
+    panel.plot([1, 1], [arrays[f"upright/{name}"], p[0]], "-", color=style.BLACK, lw=1.2)
     panel.set(xscale="log", yscale="log", xlim=(r[0], r[-1]), ylim=(p[-1], p[0]))
     panel.set_xlabel("importance of the extra feature")
 

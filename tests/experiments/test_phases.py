@@ -45,8 +45,8 @@ def test_interior_leaves_out_cells_near_a_boundary():
 
 def test_edge_lies_between_the_two_cells():
     p = np.array([1.0, 0.5, 0.25])
-    cells = np.array([[DROPPED], [DROPPED], [SHARED]])
-    np.testing.assert_allclose(phases.edge(cells, p), [(0.5 * 0.25) ** 0.5])
+    cells = np.array([[DROPPED, ALONE], [DROPPED, ALONE], [SHARED, ALONE]])
+    np.testing.assert_allclose(phases.edge(cells, p), [(0.5 * 0.25) ** 0.5, np.nan])
 
 
 def test_templates_change_at_their_boundary_and_nowhere_else():

@@ -13,7 +13,8 @@ def test_phase_map(check_figure):
         arrays |= {
             f"norm/{name}": R.random((4, 5)),
             f"superposition/{name}": R.random((4, 5)),
-            f"boundary/{name}": R.uniform(0.1, 0.5, 5),
+            f"boundary/{name}": np.append(R.uniform(0.1, 0.5, 4), np.nan),
+            f"upright/{name}": np.array(0.3),
         }
     check_figure(phase_map, {}, arrays)
 
