@@ -26,8 +26,10 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     panels = above.subplots(2, len(shown), squeeze=False)
     for column, i in zip(panels.T, shown, strict=True):
         column[0].set_title(f"T = {T[i]:,}")
-        _draw_vectors(column[0], arrays["W"][i], style.BLUE)
-        _draw_vectors(column[1], arrays[f"hidden/{T[i]}"], style.ORANGE)
+        W = arrays["W"][i]
+        longest_first = np.argsort(-np.linalg.norm(W, axis=1))
+        _draw_vectors(column[0], W[longest_first[:MOST_POINTS]], style.BLUE)
+        _draw_vectors(column[1], arrays[f"hidden/{T[i]}"][:MOST_POINTS], style.ORANGE)
     longest = f"\n(the {MOST_POINTS} longest)" if arrays["W"].shape[1] > MOST_POINTS else ""
     panels[0, 0].set_ylabel(f"features $W_i${longest}")
     panels[1, 0].set_ylabel("training rows $h_t$")
@@ -43,7 +45,6 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
 
 
 def _draw_vectors(panel: Axes, rows: np.ndarray, color: str) -> None:
-    rows = rows[np.argsort(-np.linalg.norm(rows, axis=1))[:MOST_POINTS]]
     reach = 1.25 * np.linalg.norm(rows, axis=1).max()
     lines = np.stack([np.zeros_like(rows), rows], axis=1)
     for line in lines:

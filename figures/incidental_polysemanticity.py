@@ -44,6 +44,12 @@ def _draw_counts(panel: Axes, arrays: Mapping[str, np.ndarray]) -> None:
     panel.set(xscale="log", yscale="log")
     panel.set_xticks(m, [f"{value:,}" for value in m], minor=False)
     panel.minorticks_off()
+    ticks = [
+        t
+        for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
+        if mean.min() / 2 < t < 2 * mean.max()
+    ]
+    panel.set_yticks(ticks, [f"{t:g}" for t in ticks])
     panel.set_xlabel(f"neurons m (log scale), for n = {n:g} features")
     panel.set_ylabel("polysemantic neurons (log scale)")
     panel.legend()
