@@ -33,6 +33,7 @@ PAPER = (
     "privileged_basis",
     "absolute_value",
     "asymmetric_motif",
+    "nonlinear_compression",
 )
 
 
@@ -118,7 +119,7 @@ EXPERIMENT = Experiment(
     name="superposition",
     question="Does every figure of the superposition paper come out?",
     source="Elhage et al. 2022, all figures; each experiment names its own",
-    minutes=30,
+    minutes=20,
     settings=Settings(),
     quick=Settings(quick=True),
     run=run,

@@ -74,7 +74,14 @@ def over_members(
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), done)
 
     def pad(x):
-        return jnp.concatenate([x, jnp.repeat(x[-1:], surplus, axis=0)]) if surplus else x
+        if not surplus:
+            return x
+        if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+            x = jax.random.clone(x)
+            last = jax.random.clone(x)[-1:]
+        else:
+            last = x[-1:]
+        return jnp.concatenate([x, jnp.repeat(last, surplus, axis=0)])
 
     def on_all_devices(*args):
         own, common = args[: len(args) - shared], args[len(args) - shared :]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from experiments import superposition
+from experiments.catalogue import catalogue
 from experiments.experiment import Experiment, Job, Result
 from experiments.records import Check
 from figures import training_curves
@@ -67,6 +68,13 @@ def test_unknown_names_are_refused_before_any_work(runs, tmp_path):
     with pytest.raises(ValueError, match="names holds 'fig8', expected experiments that"):
         superposition.run(settings, 0, Job(tmp_path, "s"))
     assert not runs
+
+
+def test_every_part_of_the_paper_exists_and_says_what_it_should_show():
+    known = catalogue()
+    for name in superposition.PAPER:
+        assert known[name].figures
+        assert len(known[name].expect) > 40
 
 
 def test_pictures_are_named_as_they_are_saved():

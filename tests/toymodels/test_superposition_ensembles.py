@@ -120,6 +120,22 @@ def test_losses_are_means_over_common_samples(trained):
             assert found[setting, seed] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("n_seeds", [1, 2])
+def test_one_compilation_serves_every_chunk(n_seeds):
+    """Three members on two devices, and six."""
+    states, advance = superposition.program(
+        random.key(0),
+        problem,
+        DENSITIES,
+        n_seeds=n_seeds,
+        batch_size=BATCH,
+        optimizer=OPTIMIZER,
+    )
+    for n in (2, 3, 1):
+        states, _ = advance(states, n)
+    assert advance._cache_size() == 1
+
+
 def test_a_run_without_seeds_or_samples_is_refused():
     for broken in ({"n_seeds": 0, "batch_size": 4}, {"n_seeds": 1, "batch_size": 0}):
         with pytest.raises(ValueError, match=r"is 0, expected a number in \[1"):

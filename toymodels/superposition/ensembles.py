@@ -104,7 +104,10 @@ def train(
         checkpoints=checkpoints,
     )
     grid = (_n_settings(settings), n_seeds)
-    params = jax.tree.map(lambda x: x.reshape(*grid, *x.shape[1:]), states.params)
+    # By way of the host: parameters that lie on several devices fit few later programs.
+    params = jax.tree.map(
+        lambda x: jnp.asarray(x.reshape(*grid, *x.shape[1:])), jax.device_get(states.params)
+    )
     rows = {
         name: row.reshape(len(row), *grid, *row.shape[2:])
         for name, row in history.metrics.items()
@@ -150,7 +153,9 @@ def program(
         return advance(state, setting, jax.random.clone(key_data), n)
 
     block = _members_in_cache(problem, settings, batch_size)
-    states = jax.jit(jax.vmap(begin))(jax.random.split(key_init, n_members), repeated)
+    # Begun where they will train: a state placed elsewhere would be compiled for again.
+    starting = jax.jit(ensemble.over_members(begin, n_members, block=block))
+    states = starting(jax.random.split(key_init, n_members), repeated)
     if share_draws:
         together = ensemble.over_members(advance_sharing, n_members, shared=1, block=block)
         members = (repeated,)
@@ -189,8 +194,12 @@ def losses(
     together = ensemble.over_members(one_setting, _n_settings(settings), shared=1)
     together = jax.jit(together)
     settings = jax.tree.map(jnp.asarray, settings)
-    blocks = [together(settings, params, k) for k in jax.random.split(key, n_blocks)]
-    return np.asarray(np.mean(jax.device_get(blocks), axis=0, dtype=np.float64))
+    # One block at a time: calls in flight together can wait for each other's devices.
+    blocks = [
+        jax.device_get(together(settings, params, k))
+        for k in jax.random.split(key, n_blocks)
+    ]
+    return np.asarray(np.mean(blocks, axis=0, dtype=np.float64))
 
 
 def _n_settings(settings: PyTree) -> int:
