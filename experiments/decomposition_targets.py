@@ -270,6 +270,6 @@ EXPERIMENT = Experiment(
     run=run,
     figures=(targets_figure,),
     expect="On the left a regular pentagon; in the middle a matrix of cosines with ones on "
-    "the diagonal and two small values off it; on the right every feature comes out near the "
-    "0.75 that went in. The papers show the same pentagon.",
+    "the diagonal and two small values off it; on the right every feature comes out near "
+    "the 0.75 that went in. The papers show the same pentagon.",
 )

@@ -27,7 +27,7 @@ from toymodels import ensemble, fit, superposition
 from toymodels.activations import Hidden
 from toymodels.sae import FrozenDecoder, ReLU, TopK, training
 from toymodels.sae.revival import Resample
-from toymodels.scores import controls, geometry, report, streaming
+from toymodels.scores import controls, geometry, streaming, summary
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def score_members(
         codes, (stacked, state.params), world, jax.random.clone(key), settings.n_samples
     )
     rows = [
-        report.scores(statistics, W_dec, world.directions)
+        summary.scores(statistics, W_dec, world.directions)
         for statistics, W_dec in zip(found, np.asarray(state.params.W_dec), strict=True)
     ]
     shape = (-1, settings.n_seeds)
@@ -206,7 +206,7 @@ def floor_and_ceiling(key: Key[Array, ""], world: Hidden, settings: Settings):
             jax.random.clone(key_samples),
             settings.n_samples,
         )
-        return report.scores(statistics[0], W_dec, world.directions)
+        return summary.scores(statistics[0], W_dec, world.directions)
 
     floor = found(random_directions, random_directions.W_dec)
     floor["mcc_dec"] = geometry.chance_mcc_dec(
