@@ -62,6 +62,7 @@ def test_a_wrong_result_fails(change, name):
     assert any(found.startswith(name) for found in failed(**change))
 
 
+@pytest.mark.slow
 def test_a_tiny_run_leaves_its_record_and_figure(tmp_path, monkeypatch):
     monkeypatch.setattr(capacity, "LAWS", {"uniform": capacity.LAWS["uniform"]})
     tiny = dataclasses.replace(

@@ -126,6 +126,7 @@ def test_features_of_their_own_are_as_vulnerable_as_the_attack_is_strong():
     assert float(found(random.key(0))) == pytest.approx(1, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_tiny_run_leaves_its_record_and_figures(tmp_path):
     tiny = dataclasses.replace(
         experiment.EXPERIMENT.quick,

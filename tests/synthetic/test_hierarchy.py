@@ -88,6 +88,7 @@ def test_features_fire_as_often_as_the_closed_form_says(name):
     assert abs(mine.var() - 1 / 12) < 5 / np.sqrt(180 * len(mine))
 
 
+@pytest.mark.slow
 def test_both_samplers_have_the_same_joint_law_under_a_copula():
     laws = Gated(DEPENDENT, FOREST), TopDown(DEPENDENT, FOREST, (1, 2, 4, 2))
     first, second = (

@@ -16,6 +16,7 @@ def small():
     return presets.synthsaebench(600, 24, roots=4, steps=0)
 
 
+@pytest.mark.slow
 def test_the_recipe_at_a_small_size():
     world = small()
     assert (world.n_features, world.d_model) == (600, 24)
@@ -41,6 +42,7 @@ def test_the_recipe_at_a_small_size():
     assert (up[child] > 0).all()
 
 
+@pytest.mark.slow
 def test_v1_and_v2_differ_in_the_values_of_children_alone():
     scaled = small()
     plain = presets.synthsaebench(600, 24, roots=4, steps=0, scaled=False)

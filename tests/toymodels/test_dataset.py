@@ -47,6 +47,7 @@ def test_hidden_vectors_are_the_products():
     np.testing.assert_allclose(found, rows @ np.asarray(params.W), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_members_can_be_stacked():
     data = dataset.from_rows(sparse_rows(70))
     members = [parameters(2)[1], jax.tree.map(lambda x: 0.5 * x, parameters(2)[1])]

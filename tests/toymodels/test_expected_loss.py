@@ -42,6 +42,7 @@ def test_closed_forms():
     assert alone == pytest.approx(p / 12, rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 3])
 def test_value_and_gradient_against_sampling(n):
     generator = np.random.default_rng(0)

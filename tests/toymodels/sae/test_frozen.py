@@ -17,6 +17,7 @@ from toymodels.sae.frozen import turned_back
 STEPS = 30
 
 
+@pytest.mark.slow
 # The check raises every leaf by 1, and a cosine must stay below 1.
 @pytest.mark.parametrize(
     "dictionary",

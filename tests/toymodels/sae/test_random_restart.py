@@ -67,6 +67,7 @@ def test_rounds_are_on_schedule_and_until_0_means_none():
     assert due(revival.RandomRestart(every=10, until=0)) == []
 
 
+@pytest.mark.slow
 def test_conformance():
     testing.check(ReLU(12, sparsity=0.1, revive=RULE), random.key(4))
 

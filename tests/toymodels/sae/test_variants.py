@@ -88,6 +88,7 @@ def test_gradients_against_finite_differences(dictionary):
         check_grads(loss, (params,), order=1, modes="rev", atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_rows_have_unit_length_after_training(easy_world):
     for dictionary in (ReLU(8), TopK(8, k=2)):
         params, _ = training.fit_dictionary(random.key(4), dictionary, easy_world, 20, 32)
