@@ -215,6 +215,8 @@ def curve_checks(settings: Settings, arrays: Mapping[str, np.ndarray]) -> list[C
     sums = arrays["dimensionality"].sum(axis=1) / settings.n_hidden
     stuck = "Elhage et al. 2022: the curve sticks at 1/2; an independent run"
     budget = "closed form: a tight frame shares out n_hidden dimensions"
+    # At D* = 1/2 there are 2 n_hidden features; one that is missing raises D* by this.
+    one_feature_less = 0.5 / (2 * settings.n_hidden)
     return [
         Check("D* at density 1", float(D_star[0]), 0.98, 1.02, "closed form: PCA"),
         Check("smallest D* for 1/p in [2, 3]", float(plateau.min()), 0.49, 0.56, stuck),
@@ -223,8 +225,8 @@ def curve_checks(settings: Settings, arrays: Mapping[str, np.ndarray]) -> list[C
             "largest step of D* from a density to the next sparser one",
             float(np.diff(D_star).max()),
             None,
-            0.0,
-            "Elhage et al. 2022: the curve falls",
+            one_feature_less,
+            "Elhage et al. 2022: the curve falls; on its plateau by less than a feature",
         ),
         Check("smallest sum of D_i over n_hidden", float(sums.min()), 0.9975, 1.0, budget),
         Check(
