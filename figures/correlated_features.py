@@ -85,7 +85,7 @@ def _draw_shares(
     for x, value in enumerate(share):
         panel.text(x, value + 0.02, f"{value:.0%}", ha="center", fontsize=7)
     panel.set_xticks(place, [f"{p:.3g}" for p in density])
-    panel.set_xlabel("density: probability that a pair is on")
+    panel.set_xlabel("density")
     panel.set(ylim=(0, 1.15), yticks=[0, 0.5, 1])
     panel.set_ylabel(f"share of {succeeds.shape[1]} seeds")
     panel.set_title(success)
