@@ -15,7 +15,7 @@ through it, which do not change when a neuron trades in- for out-weights. The in
 is Xavier's: at 0.35 a third of it finds the network without superposition alone.
 
 Run:     python -m experiments asymmetric_motif
-Takes:   about 1 minute on two cores
+Takes:   about half a minute on two cores
 Expect:  the motif in about one network in ten at density 0.35, the best among them, and in
          nine of ten at 0.2; in none of the control
 """
@@ -243,7 +243,7 @@ EXPERIMENT = Experiment(
     name="asymmetric_motif",
     question="Does a neuron hold two features by unequal weights, with another mending it?",
     source=PAPER,
-    minutes=1,
+    minutes=0.6,
     settings=Settings(),
     quick=Settings(densities=(0.35,), n_seeds=32),
     run=run,

@@ -10,7 +10,7 @@ model of ten. All densities count pairs, as in the paper; per feature an anticor
 has half.
 
 Run:     python -m experiments correlated_features
-Takes:   about 20 seconds on two cores
+Takes:   about a minute on two cores
 Expect:  correlated partners at right angles in every model that holds all four features;
          anticorrelated partners opposite each other with no loss at all in the best seed,
          which not every seed finds; three correlated pairs on a hexagon, partners
@@ -235,7 +235,7 @@ EXPERIMENT = Experiment(
     name="correlated_features",
     question="Where do features go that fire together, or never together?",
     source="Elhage et al. 2022, correlated and anticorrelated feature sets",
-    minutes=0.4,
+    minutes=0.9,
     settings=Settings(),
     quick=Settings(
         correlated=(0.1, 0.02),

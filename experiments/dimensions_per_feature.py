@@ -16,7 +16,7 @@ The paper's size is 400 features in 30 dimensions, about four minutes on two cor
          python -m experiments dimensions_per_feature --set n_features=400 --set n_hidden=30
 
 Run:     python -m experiments dimensions_per_feature
-Takes:   about two and a half minutes on two cores
+Takes:   about a minute and a half on two cores
 Expect:  D* falls from 1 to 0.07 with a plateau at 1/2, where every feature is half of an
          antipodal pair; triangles before it, at 1/p = 1.6, and pentagons after it, from
          1/p = 4; vulnerability in proportion to features per dimension
@@ -306,7 +306,7 @@ EXPERIMENT = Experiment(
     name="dimensions_per_feature",
     question="How many dimensions does a feature get, in which shapes, and at what cost?",
     source="Elhage et al. 2022, geometry of superposition and adversarial examples",
-    minutes=2.5,
+    minutes=1.6,
     settings=Settings(),
     quick=Settings(inverse_densities=(1.0, 1.6, 2.6, 4.0, 10.0), n_attacked=512),
     run=run,

@@ -10,7 +10,7 @@ hidden dimensions, followed from small weights to the end in 64 models. Density 
 are not published; both use Adam with a constant rate of 2e-3.
 
 Run:     python -m experiments learning_dynamics
-Takes:   about 40 seconds on two cores
+Takes:   about 35 seconds on two cores
 Expect:  dimensionalities that jump between levels, also late, when all else is at rest,
          and the loss drops each time, until all of them are 0 or 1/2; and, in nine of ten
          models of the second kind, an octahedron whose opposite corners are features of
@@ -264,7 +264,7 @@ EXPERIMENT = Experiment(
     name="learning_dynamics",
     question="Does superposition come about smoothly, or in jumps and stages?",
     source="Elhage et al. 2022, learning dynamics",
-    minutes=0.7,
+    minutes=0.6,
     settings=Settings(),
     quick=Settings(n_seeds=2, set_seeds=32),
     run=run,

@@ -7,7 +7,7 @@ and trainer are not published. Here a set is on with probability 0.03, and for c
 zero, and the best is drawn.
 
 Run:     python -m experiments local_bases
-Takes:   about 30 seconds on two cores
+Takes:   about 20 seconds on two cores
 Expect:  at 0.03 each 10 x 10 block of W W^T along the diagonal is close to the identity: a
          set has an almost orthogonal basis, though all 20 features share ten dimensions.
          At 0.1 both sets are on together often enough to spoil it for a feature or two
@@ -143,7 +143,7 @@ EXPERIMENT = Experiment(
     name="local_bases",
     question="Do features that fire together get an orthogonal basis of their own?",
     source="Elhage et al. 2022, local almost-orthogonal bases",
-    minutes=0.5,
+    minutes=0.4,
     settings=Settings(),
     quick=Settings(n_seeds=4, steps=5_000),
     run=run,

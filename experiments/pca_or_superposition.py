@@ -9,7 +9,7 @@ more is most like PCA, in 0.25 to 0.5 all three pairs are collapsed, in 0.15 to 
 seeds train with Adam, rate 2e-3 falling linearly to zero, and the best of them counts.
 
 Run:     python -m experiments pca_or_superposition
-Takes:   about 20 seconds on two cores
+Takes:   about 25 seconds on two cores
 Expect:  3, 2, 1 and 0 collapsed pairs at p = 0.5, 0.18, 0.1 and 0.01; at 0.25 and 0.35
          the best model has two collapsed pairs, where the paper says three, though at
          0.35 most seeds end with three
@@ -147,7 +147,7 @@ EXPERIMENT = Experiment(
     name="pca_or_superposition",
     question="When does a model merge correlated features instead of superposing them?",
     source="Elhage et al. 2022, collapsing of correlated features",
-    minutes=0.35,
+    minutes=0.4,
     settings=Settings(),
     quick=Settings(density=(0.5, 0.18, 0.1, 0.01), n_seeds=12),
     run=run,

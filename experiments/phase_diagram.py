@@ -18,7 +18,7 @@ the density. So the average of nine models is paler than the exact optimum near 
 the lowest densities, where 2,000 steps hold few events; the best of the ten is not.
 
 Run:     python -m experiments phase_diagram
-Takes:   about a minute on two cores
+Takes:   about 40 seconds on two cores
 Expect:  three maps alike: white (dropped) in the upper left, blue (alone) in the upper
          right, orange (an antipodal pair) below, and a triple point at r = 1
 """
@@ -188,7 +188,7 @@ EXPERIMENT = Experiment(
     name="phase_diagram",
     question="When is a second feature dropped, kept alone, or stored beside the first?",
     source="Elhage et al. 2022, superposition as a phase change (n = 2, m = 1)",
-    minutes=1,
+    minutes=0.7,
     settings=Settings(),
     quick=Settings(n_importances=20, n_densities=20),
     run=run,

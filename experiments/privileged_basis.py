@@ -9,7 +9,7 @@ and 5,000 steps more of 1,024 samples for the leading twenty of each density. Mo
 compared on common random numbers.
 
 Run:     python -m experiments privileged_basis
-Takes:   about 5 minutes on two cores
+Takes:   about three and a half minutes on two cores
 Expect:  (features held, neurons of one feature) = (5, 5), (6, 3), (7, 2), (8, 0) at
          densities 0.75, 0.3, 0.15, 0.06; three features in two neurons are found by
          about one seed in twenty
@@ -256,7 +256,7 @@ EXPERIMENT = Experiment(
     name="privileged_basis",
     question="When do neurons hold one feature each, and when several?",
     source=PAPER,
-    minutes=5,
+    minutes=3.5,
     settings=Settings(),
     quick=Settings(densities=(0.75, 0.3), n_seeds=200, n_samples=1 << 18),
     run=run,

@@ -8,7 +8,7 @@ its trainer; this is the one of the authors' notebook (AdamW, rate 1e-3, weight 
 feature is seen a few thousand times in all, so the counts there grow with more steps.
 
 Run:     python -m experiments superposition_by_sparsity
-Takes:   about two minutes on two cores
+Takes:   about a minute and a half on two cores
 Expect:  the linear model and density 1 keep the five most important features and drop the
          rest; then 7 to 8 features at density 0.3, 9 to 10 at 0.1, 12 to 15 at 0.001, and
          none of them alone below 0.1
@@ -257,7 +257,7 @@ EXPERIMENT = Experiment(
     name="superposition_by_sparsity",
     question="How many features does a model hold as they get sparser, and which share?",
     source="Elhage et al. 2022, basic results",
-    minutes=2,
+    minutes=1.5,
     settings=Settings(),
     quick=Settings(densities=(1.0, 0.1, 0.01), n_seeds=2, n_samples=1 << 16),
     run=run,

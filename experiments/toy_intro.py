@@ -210,7 +210,7 @@ EXPERIMENT = Experiment(
     name="toy_intro",
     question="How do five features share two dimensions, from dense to sparse?",
     source="Elhage et al. 2022, introduction and the authors' notebook",
-    minutes=0.8,
+    minutes=0.75,
     settings=Settings(),
     quick=Settings(n_densities=2, steps=5_000, n_samples=1 << 17),
     run=run,

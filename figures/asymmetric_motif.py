@@ -64,7 +64,7 @@ def draw_seeds(panel: Axes, arrays: Mapping[str, np.ndarray]) -> None:
         across = place + np.linspace(-0.3, 0.3, len(losses))
         for chosen, fill, label in (
             (motif[order], style.BLUE, "with the motif"),
-            (~motif[order], "none", "without"),
+            (~motif[order], "white", "without"),
         ):
             label = label if place == 0 else None
             panel.plot(
@@ -78,11 +78,11 @@ def draw_seeds(panel: Axes, arrays: Mapping[str, np.ndarray]) -> None:
             )
     panel.axhline(1, color=style.BLACK, lw=0.8, ls="--")
     names = [
-        f"{'control ' if i == 0 else ''}{p:g}\n{100 * share:.0f} % have it"
+        f"{p:g}{' (control)' if i == 0 else ''}\n{100 * share:.0f} %"
         for i, (p, share) in enumerate(zip(density, has.mean(axis=1), strict=True))
     ]
     panel.set_xticks(range(len(names)), names)
-    panel.set_xlabel("density; within a column seeds sorted by loss")
+    panel.set_xlabel("density, and share of seeds with the motif (sorted by loss)")
     panel.set_ylabel("loss / best loss without superposition")
     panel.set_title("all seeds")
     panel.legend(loc="best")
