@@ -82,7 +82,7 @@ def draw_seeds(panel: Axes, arrays: Mapping[str, np.ndarray]) -> None:
         for i, (p, share) in enumerate(zip(density, has.mean(axis=1), strict=True))
     ]
     panel.set_xticks(range(len(names)), names)
-    panel.set_xlabel("density, and share of seeds with the motif (sorted by loss)")
+    panel.set_xlabel("density; share of seeds with the motif")
     panel.set_ylabel("loss / best loss without superposition")
     panel.set_title("all seeds")
     panel.legend(loc="best")
