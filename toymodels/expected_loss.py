@@ -228,7 +228,11 @@ def optimum(
     starts: int = 8,
     seed: int = 0,
 ) -> float:
-    """The lowest expected loss found from `starts` random initial weights."""
+    """The lowest expected loss found from `starts` random initial weights.
+
+    Not every start ends there: for five features in two dimensions most do at density
+    0.05, about one in ten at 0.2. Give more starts near a change of structure.
+    """
     generator = np.random.default_rng(seed)
     scale = (2 / (n_features + n_hidden)) ** 0.5
     W = scale * generator.normal(size=(starts, n_features, n_hidden))
