@@ -49,7 +49,7 @@ def new(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> list[Path]:
-    """Writes `path`.png and `path`.svg, the same bytes for the same picture."""
+    """Writes `path`.png and `path`.svg; twice the same but for names in the SVG."""
     with matplotlib.rc_context(_SETTINGS):
         targets = [path.with_suffix(".png"), path.with_suffix(".svg")]
         figure.savefig(targets[0], dpi=160, metadata={"Software": None})
