@@ -35,10 +35,9 @@ from experiments.records import Check
 from figures import full_dictionaries, toy_dictionaries
 from synthetic import SparseFeatures, firing, magnitude, random
 from synthetic.directions import unit_rows
-from toymodels import ensemble, fit
+from toymodels import ensemble, fit, unrolled
 from toymodels.sae import Params, ReLU, base, revival
 from toymodels.scores import geometry, reconstruction, shares, streaming
-from toymodels.superposition import unrolled
 
 CLOSE = 0.97
 BLOCK = 8  # dictionaries side by side on a core

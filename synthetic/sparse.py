@@ -9,13 +9,17 @@ from synthetic.active import ActiveFiring, of_active
 from synthetic.base import Batch, Pairs, to_dense, to_pairs
 from synthetic.embedding import add_noise, force, require_noise, weighted_sum
 from synthetic.firing import Firing
-from synthetic.magnitude import Magnitude, Uniform
+from synthetic.magnitude import Circle, Magnitude, Uniform
 from synthetic.validation import require_range, require_width
 
 
 @struct.dataclass
 class SparseFeatures:
     """Sparse sums of known directions. Every field is a pytree of leaves.
+
+    Raises:
+        ValueError: directions and law count features differently, a negative noise, or a
+            magnitude of pairs with a law that draws active features alone.
 
     Attributes:
         directions: [feature, d_model], rows.
@@ -39,6 +43,12 @@ class SparseFeatures:
                 self.n_features,
                 self.firing.n_features,
                 "give one direction and one firing probability per feature",
+            )
+        if isinstance(self.magnitude, Circle) and isinstance(self.firing, ActiveFiring):
+            raise ValueError(
+                f"magnitude is Circle with the law {type(self.firing).__name__}, expected "
+                "one that draws every feature, for a pair needs the levels of both; use "
+                "sets.CorrelatedSets of size 2"
             )
         require_noise(self.noise)
 

@@ -9,7 +9,7 @@ from scipy import stats
 from synthetic import SparseFeatures, active, directions, firing, random
 from synthetic.base import Pairs, to_dense
 from synthetic.embedding import weighted_sum
-from synthetic.magnitude import RectifiedNormal, Uniform
+from synthetic.magnitude import Circle, RectifiedNormal, Uniform
 from synthetic.testing import check
 
 BATCH = 2**15
@@ -121,3 +121,9 @@ def test_a_world_of_events_keeps_the_contract():
 def test_errors_say_what_came_and_what_was_expected(use, message):
     with pytest.raises(ValueError, match=message):
         use()
+
+
+def test_a_magnitude_of_pairs_needs_a_law_that_draws_every_feature():
+    law = active.Events(jnp.full(4, 0.1), slots=8)
+    with pytest.raises(ValueError, match=r"Circle with the law Events, .*CorrelatedSets"):
+        SparseFeatures(jnp.eye(4), law, Circle())

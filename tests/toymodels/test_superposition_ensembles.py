@@ -7,8 +7,7 @@ import optax
 import pytest
 
 from synthetic import SparseFeatures, firing, random
-from toymodels import fit, superposition
-from toymodels.superposition import unrolled
+from toymodels import fit, superposition, unrolled
 
 DENSITIES = np.array([0.9, 0.3, 0.1])
 N_SEEDS, STEPS, BATCH = 2, 30, 16

@@ -9,9 +9,9 @@ from jax import lax
 from jaxtyping import Array, ArrayLike
 
 from synthetic.validation import require_range
+from toymodels import unrolled
 from toymodels.fit import Outcome
 from toymodels.sae import base, revival
-from toymodels.superposition import unrolled
 
 
 @struct.dataclass
