@@ -110,10 +110,9 @@ def _on_arrays(
 
 def _first_tensor(owner: Any) -> Any:
     """A parameter that can make tensors like itself; None where there is none."""
-    parameters: Any = getattr(owner, "parameters", None)
-    if not callable(parameters) or inspect.isclass(owner):
+    if not hasattr(owner, "parameters") or inspect.isclass(owner):
         return None
-    for parameter in parameters():
+    for parameter in owner.parameters():
         return parameter if hasattr(parameter, "new_tensor") else None
     return None
 
@@ -124,8 +123,7 @@ def _evaluating(owner: Any) -> Iterator[None]:
 
     Flags are set one by one: a part that was in evaluation mode stays there.
     """
-    modules: Any = getattr(owner, "modules", None)
-    parts = list(modules()) if callable(modules) else [owner]
+    parts = list(owner.modules()) if hasattr(owner, "modules") else [owner]
     training = [part for part in parts if getattr(part, "training", False) is True]
     for part in training:
         part.training = False
