@@ -1,4 +1,4 @@
-"""Data-parallel training: each device, of one process or of several, has a share of a batch.
+"""Data-parallel training: each device, of one process or many, has a share of a batch.
 
 Members of an ensemble are spread over devices by `toymodels.ensemble`; here it is the
 samples of every batch. The program stays the one of a single device: the compiler splits it
