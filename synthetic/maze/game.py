@@ -25,7 +25,7 @@ class Sequences(NamedTuple):
     """What a transformer is trained on, with its answer key.
 
     The loss is sum(weights * cross_entropy(targets, logits)) / sum(weights), where the
-    logits at token t are about token t + 1. Its least value is `least_loss`.
+    logits at token t are about token t + 1. Its least value is `entropy_floor`.
 
     Attributes:
         tokens: [batch, token].
@@ -173,7 +173,7 @@ def _weights(
     return jnp.where(_following(words) == PADDING, 0.0, weight)
 
 
-def least_loss(sequences: Sequences) -> Float[Array, ""]:
+def entropy_floor(sequences: Sequences) -> Float[Array, ""]:
     """The entropy of the next step, averaged over the tokens of paths, in nats.
 
     No model has a lower loss on the path (`path_weights`).

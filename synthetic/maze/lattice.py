@@ -4,8 +4,8 @@ Cell (row, column) of an n by n lattice has the number n * row + column. A maze 
 `connections`, bool [2, n, n], as in maze-dataset: plane 0 says which cells are open
 downwards, plane 1 which to the right; the last row of plane 0 and the last column of plane
 1 are closed. The 2n(n - 1) possible connections also have numbers: those of plane 0 row by
-row, then those of plane 1. Moves are numbered up, down, left, right, so that move ^ 1 is the
-way back.
+row, then those of plane 1. Moves are numbered up, down, left, right, so that move ^ 1 is
+the way back.
 """
 
 from typing import NamedTuple

@@ -57,7 +57,7 @@ def test_targets_of_steps_are_the_best_moves(drawn, plain):
 
 
 def test_paths_follow_the_targets():
-    """One maze, many paths: the empirical law of the next token, given the tokens so far."""
+    """One maze, many paths: the empirical law of the next token, given those so far."""
     n = 2**12
     open_all = lattice.from_list(jnp.ones((n, 12), bool), 3)
     game = MazeGame.of(Percolation(3, 1.0))
@@ -88,22 +88,22 @@ def test_weights(drawn):
     np.testing.assert_array_equal(drawn.weights[:, ~in_prompt].sum(1), steps + 1)
 
 
-def test_the_least_loss_is_the_mean_log_of_choices(drawn):
+def test_the_entropy_floor_is_the_mean_log_of_choices(drawn):
     """By hand: log of the number of best moves, averaged over cells and the end."""
     n_best = drawn.token_labels.best.sum(-1)
     entropy = np.log(np.maximum(n_best, 1)).sum()
     n_tokens = (drawn.maze.path >= 0).sum() + N
     expected = entropy / n_tokens
-    found = games.least_loss(jax.tree.map(jnp.asarray, drawn))
+    found = games.entropy_floor(jax.tree.map(jnp.asarray, drawn))
     assert float(found) == pytest.approx(expected, rel=1e-5)
     assert expected > 0.05
 
 
-def test_nothing_can_be_below_the_least_loss(drawn):
+def test_nothing_can_be_below_the_entropy_floor(drawn):
     weights = np.asarray(games.path_weights(jax.tree.map(jnp.asarray, drawn)))
     logits = np.log(drawn.targets + 1e-9)
     best = -(weights * (drawn.targets * logits).sum(-1)).sum() / weights.sum()
-    least = float(games.least_loss(jax.tree.map(jnp.asarray, drawn)))
+    least = float(games.entropy_floor(jax.tree.map(jnp.asarray, drawn)))
     assert best == pytest.approx(least, abs=1e-5)
     in_path = np.asarray(weights) > 0
     np.testing.assert_array_equal(drawn.weights[in_path], 1)

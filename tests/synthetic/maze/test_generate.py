@@ -102,9 +102,10 @@ def test_dead_ends_and_path_lengths_are_those_of_a_plain_implementation(law, nam
     n, rng = 1500, np.random.default_rng(7)
     ours = [statistics_of(maze, 5, plain) for maze in mazes(law, 7, n, plain)]
     theirs = [statistics_of(getattr(plain, name)(rng, 5), 5, plain) for _ in range(n)]
-    for ours_one, theirs_one in zip(zip(*ours), zip(*theirs), strict=True):
-        values = sorted(set(ours_one + theirs_one))
-        table = np.array([[s.count(v) for v in values] for s in (ours_one, theirs_one)])
+    for column in range(2):
+        both = [[row[column] for row in found] for found in (ours, theirs)]
+        values = sorted(set(both[0] + both[1]))
+        table = np.array([[found.count(value) for value in values] for found in both])
         rare = table.sum(0) < 20  # Chi-square wants no almost empty cells.
         table = np.column_stack([table[:, ~rare], table[:, rare].sum(1)])
         table = table[:, table.sum(0) > 0]
@@ -172,7 +173,7 @@ def test_percolated_mazes_keep_the_tree_and_open_walls():
     ids=lambda law: type(law).__name__,
 )
 def test_contract_of_laws(law):
-    """Deterministic; one trace for all leaves; vmapped equals looped; within the lattice."""
+    """Deterministic; one trace; vmapped equals looped; within the lattice."""
     key_a, key_b = jax.random.split(random.key(15))
     traces = 0
 

@@ -1,5 +1,6 @@
 """Distances, next steps and paths against breadth-first search in plain Python."""
 
+import itertools
 from collections import Counter
 
 import jax
@@ -65,7 +66,7 @@ def test_paths_are_shortest(case, plain):
         assert maze.path[i, len(path) :].tolist() == [-1] * (SIZE**2 - len(path))
         assert (path[0], path[-1]) == (maze.origin[i], maze.target[i])
         assert len(path) - 1 == distance[i, path[0]]
-        for a, b in zip(path, path[1:], strict=False):
+        for a, b in itertools.pairwise(path):
             assert (min(a, b), max(a, b)) in edges
     assert grade.shortest.all()
     assert grade.n_walls.sum() == 0
