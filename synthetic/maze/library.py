@@ -96,6 +96,38 @@ def filters() -> tuple[str, ...]:
     return tuple(n for n in names if n not in of_metadata | {"remove_duplicates"})
 
 
+def dataset(
+    generator: str,
+    size: int,
+    n_mazes: int,
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    ends: Mapping[str, Any] | None = None,
+) -> Any:
+    """A `MazeDataset` of the package; the arguments are those of `generate`."""
+    package = load()
+    _require_name("generator", generator, generators())
+    lattice.require_size(size)
+    require_range("n_mazes", n_mazes, low=1, fix="it counts mazes")
+    from maze_dataset.generation.generators import GENERATORS_MAP
+
+    with _undisturbed():
+        config = package.MazeDatasetConfig(
+            name="synthetic",
+            grid_n=size,
+            n_mazes=n_mazes,
+            seed=seed,
+            maze_ctor=GENERATORS_MAP[generator],
+            maze_ctor_kwargs=dict(settings or {}),
+            endpoint_kwargs={
+                "endpoints_not_equal": True,
+                "except_on_no_valid_endpoint": False,
+                **(ends or {}),
+            },
+        )
+        return package.MazeDataset.generate(config)
+
+
 def generate(
     generator: str,
     size: int,
@@ -123,27 +155,7 @@ def generate(
         ImportError: see `load`.
         ValueError: no such generator, or a size or number of mazes that cannot be.
     """
-    package = load()
-    _require_name("generator", generator, generators())
-    lattice.require_size(size)
-    require_range("n_mazes", n_mazes, low=1, fix="it counts mazes")
-    from maze_dataset.generation.generators import GENERATORS_MAP
-
-    with _undisturbed():
-        config = package.MazeDatasetConfig(
-            name="synthetic",
-            grid_n=size,
-            n_mazes=n_mazes,
-            seed=seed,
-            maze_ctor=GENERATORS_MAP[generator],
-            maze_ctor_kwargs=dict(settings or {}),
-            endpoint_kwargs={
-                "endpoints_not_equal": True,
-                "except_on_no_valid_endpoint": False,
-                **(ends or {}),
-            },
-        )
-        return _of_dataset(package.MazeDataset.generate(config))
+    return _of_dataset(dataset(generator, size, n_mazes, seed, settings, ends))
 
 
 def filtered(maze: Maze, name: str, **settings: Any) -> Maze:

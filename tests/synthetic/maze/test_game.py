@@ -16,13 +16,18 @@ from synthetic.maze.shift import Within
 from synthetic.maze.tokens import FIRST_CELL, PADDING, PATH_END, Layout
 
 N = 64
-sample = jax.jit(lambda game, key, n: game.sample(key, n), static_argnums=2)
+sample = jax.jit(lambda game, key: game.sample(key, N))
+write = jax.jit(lambda game, *args: game.write(*args))
+grade = jax.jit(solve.grade)
+words_and_mazes = jax.jit(
+    lambda game, key: (lambda s: (s.tokens, s.maze))(game.sample(key, N))
+)
 GAME = MazeGame.of(Percolated(Wilson(4), 0.4), prompt_weight=0.25)
 
 
 @pytest.fixture(scope="module")
 def drawn():
-    return jax.tree.map(np.asarray, sample(GAME, random.key(1), N))
+    return jax.tree.map(np.asarray, sample(GAME, random.key(1)))
 
 
 def test_targets_are_distributions_that_allow_the_next_token(drawn):
@@ -58,25 +63,22 @@ def test_targets_of_steps_are_the_best_moves(drawn, plain):
 
 def test_paths_follow_the_targets():
     """One maze, many paths: the empirical law of the next token, given those so far."""
-    n = 2**12
-    open_all = lattice.from_list(jnp.ones((n, 12), bool), 3)
-    game = MazeGame.of(Percolation(3, 1.0))
-    ends = jnp.zeros(n, int), jnp.full(n, 8)
-    write = jax.jit(lambda key: game.write(key, open_all, *ends))
-    drawn = jax.tree.map(np.asarray, write(random.key(2)))
-    first = game.layout.first_step
-    seen = defaultdict(Counter)
-    target = {}
-    for words, targets in zip(drawn.tokens, drawn.targets, strict=True):
-        for t in range(first, first + 5):
-            so_far = tuple(words[first : t + 1])
-            seen[so_far][words[t + 1]] += 1
-            target[so_far] = targets[t]
+    open_all = lattice.from_list(jnp.ones((N, 24), bool), 4)
+    ends = jnp.full(N, 0), jnp.full(N, 10)
+    first = GAME.layout.first_step
+    seen, target = defaultdict(Counter), {}
+    for key in jax.random.split(random.key(2), 40):
+        drawn = jax.tree.map(np.asarray, write(GAME, key, open_all, *ends))
+        for words, targets in zip(drawn.tokens, drawn.targets, strict=True):
+            for t in range(first, first + 5):
+                so_far = tuple(words[first : t + 1].tolist())
+                seen[so_far][words[t + 1]] += 1
+                target[so_far] = targets[t]
     for so_far, counts in seen.items():
-        total = counts.total()
-        p = target[so_far]
-        empirical = np.array([counts[word] / total for word in range(len(p))])
-        assert (np.abs(empirical - p) <= 5 * np.sqrt(p * (1 - p) / total) + 1e-6).all()
+        n, p = counts.total(), target[so_far]
+        empirical = np.array([counts[word] / n for word in range(len(p))])
+        assert (np.abs(empirical - p) <= 5 * np.sqrt(p * (1 - p) / n) + 1e-6).all()
+    assert len(seen) > 10
 
 
 def test_weights(drawn):
@@ -117,7 +119,7 @@ def test_deterministic_in_the_key_and_vmapped_equals_looped():
     keys = clone(jnp.stack([clone(a), clone(b)]))
     both = jax.jit(jax.vmap(lambda key: GAME.sample(key, N)))(keys)
     for i, key in enumerate((a, b)):
-        alone = sample(GAME, key, N)
+        alone = sample(GAME, key)
         jax.tree.map(lambda x, y, i=i: np.testing.assert_array_equal(x[i], y), both, alone)
     assert (np.asarray(both.tokens[0]) != np.asarray(both.tokens[1])).any()
 
@@ -142,41 +144,40 @@ def test_settings_are_swept_without_a_retrace():
 
 
 def test_short_layouts_get_paths_that_fit():
-    drawn = sample(MazeGame.of(Wilson(4), n_path=4, min_steps=9), random.key(5), N)
-    assert (drawn.maze.path[:, -1] >= 0).all()
-    assert solve.grade(drawn.maze, drawn.maze.path).shortest.all()
-    ends = np.asarray(drawn.tokens == PATH_END)
-    assert (ends.sum(1) == 1).all()
+    words, maze = words_and_mazes(
+        MazeGame.of(Kruskal(4), n_path=4, min_steps=9), random.key(5)
+    )
+    assert (maze.path[:, -1] >= 0).all()
+    assert grade(maze, maze.path).shortest.all()
+    assert ((np.asarray(words) == PATH_END).sum(1) == 1).all()
 
 
 def test_edited_mazes_keep_the_order_of_their_prompt():
     """A wall opened: the same list with one connection more, and the shorter path."""
-    game = MazeGame.of(Wilson(4), n_listed=24)
+    trees = GAME.replace(law=Percolated(Wilson(4), 0.0))
     key = random.key(6)
-    before = sample(game, jax.random.clone(key), N)
-    present = np.array(lattice.to_list(before.maze.connections))
+    before = sample(trees, jax.random.clone(key))
+    present = np.array(before.labels.connection)
     wall = np.argmin(present, axis=1)
     present[np.arange(N), wall] = True
     edited = lattice.from_list(jnp.asarray(present), 4)
     key_write = jax.random.split(key, 3)[2]
-    after = game.write(key_write, edited, before.maze.origin, before.maze.target)
+    after = write(trees, key_write, edited, before.maze.origin, before.maze.target)
     for i in range(N):
         old = before.listing.connection[i].tolist()
         new = after.listing.connection[i].tolist()
         assert [c for c in new if c not in (wall[i], -1)] == [c for c in old if c >= 0]
         assert wall[i] in new
-    grade = solve.grade(after.maze, after.maze.path)
-    assert grade.shortest.all()
+    assert grade(after.maze, after.maze.path).shortest.all()
 
 
 def test_other_mazes_in_the_same_layout():
-    game = MazeGame.of(Wilson(4), n_listed=24)
-    smaller = game.replace(law=Within(Wilson(3), 4, row=1, column=1))
-    drawn = sample(smaller, random.key(7), N)
-    assert drawn.tokens.shape == (N, game.layout.n_tokens)
+    smaller = GAME.replace(law=Within(Wilson(3), 4, row=1, column=1))
+    words, maze = words_and_mazes(smaller, random.key(7))
+    assert words.shape == (N, GAME.layout.n_tokens)
     outer = np.array([cell for cell in range(16) if cell < 4 or cell % 4 == 0])
-    assert not np.asarray(drawn.labels.degree)[:, outer].any()
-    assert not np.isin(np.asarray(drawn.maze.path), outer).any()
+    assert not np.asarray(lattice.legal_moves(maze.connections))[:, outer].any()
+    assert not np.isin(np.asarray(maze.path), outer).any()
 
 
 @pytest.mark.parametrize(

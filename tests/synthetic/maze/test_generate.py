@@ -191,20 +191,21 @@ def test_contract_of_laws(law):
     lattice.require_connections(first)
     assert lattice.to_list(first).sum(-1).max() <= law.max_connections
     keys = jnp.stack([key_a, key_b])
-    both = jax.vmap(lambda key: law.draw(key, 6))(clone(keys))
+    both = jax.jit(jax.vmap(lambda key: law.draw(key, 6)))(clone(keys))
     np.testing.assert_array_equal(both, jnp.stack([first, second]))
     assert traces == 1
 
 
 def test_leaves_are_swept_by_vmap():
     laws = Percolation(4, jnp.array([0.0, 0.5, 1.0]))
-    drawn = jax.vmap(lambda law: law.draw(random.key(16), 64))(laws)
+    drawn = jax.jit(jax.vmap(lambda law: law.draw(random.key(16), 64)))(laws)
     n_open = np.asarray(lattice.to_list(drawn).sum((-1, -2)))
     assert n_open[0] == 0
     assert n_open[2] == 64 * 24
     assert 0 < n_open[1] < 64 * 24
-    depth = jax.vmap(lambda cells: DepthFirst(4, max_cells=cells).draw(random.key(17), 8))
-    found = lattice.to_list(depth(jnp.array([3, 16]))).sum(-1)
+    searches = DepthFirst(4, jnp.array([3, 16]), jnp.array([99, 99]), jnp.array([0, 0]))
+    drawn = jax.jit(jax.vmap(lambda law: law.draw(random.key(17), 8)))(searches)
+    found = lattice.to_list(drawn).sum(-1)
     np.testing.assert_array_equal(found, np.repeat([[2], [15]], 8, axis=1))
 
 

@@ -21,6 +21,11 @@ RING = np.zeros((2, 3, 3), bool)
 RING[0, :2, 0] = RING[0, :2, 2] = RING[1, 0, :2] = RING[1, 2, :2] = True
 
 
+draw = jax.jit(lambda law, key, n: law.draw(key, n), static_argnums=2)
+draw_ends = jax.jit(solve.draw_ends)
+grade = jax.jit(solve.grade)
+
+
 @jax.jit
 def solved(law, key):
     key_maze, key_ends, key_path = jax.random.split(key, 3)
@@ -59,7 +64,7 @@ def test_distances_and_best_moves(case, plain):
 
 
 def test_paths_are_shortest(case, plain):
-    maze, distance, _, _, grade = case
+    maze, distance, _, _, graded = case
     for i in range(N):
         edges = plain.edges_of(maze.connections[i])
         path = [cell for cell in maze.path[i].tolist() if cell >= 0]
@@ -68,8 +73,8 @@ def test_paths_are_shortest(case, plain):
         assert len(path) - 1 == distance[i, path[0]]
         for a, b in itertools.pairwise(path):
             assert (min(a, b), max(a, b)) in edges
-    assert grade.shortest.all()
-    assert grade.n_walls.sum() == 0
+    assert graded.shortest.all()
+    assert graded.n_walls.sum() == 0
 
 
 def test_ends_are_connected_and_differ(case):
@@ -102,7 +107,8 @@ def test_every_best_step_is_equally_likely():
     n = 2**13
     full = lattice.from_list(jnp.ones((n, 12), bool), 3)
     origin, target = jnp.zeros(n, int), jnp.full(n, 8)
-    paths = solve.solve(random.key(3), full, origin, target, n_slots=6).path
+    draw_paths = jax.jit(lambda key: solve.solve(key, full, origin, target, 6).path)
+    paths = draw_paths(random.key(3))
     found = Counter(tuple(path[:5]) for path in np.asarray(paths).tolist())
     assert (np.asarray(paths)[:, 5] == -1).all()
     expected = {
@@ -121,8 +127,8 @@ def test_every_best_step_is_equally_likely():
 
 def test_ends_are_uniform_over_pairs_in_a_tree():
     n = 2**14
-    tree = np.asarray(Wilson(3).draw(random.key(4), 1))
-    ends = solve.draw_ends(random.key(5), jnp.broadcast_to(tree, (n, 2, 3, 3)))
+    tree = draw(Wilson(3), random.key(4), 1)
+    ends = draw_ends(random.key(5), jnp.broadcast_to(tree, (n, 2, 3, 3)))
     pairs = Counter(zip(*(np.asarray(end).tolist() for end in ends), strict=True))
     assert len(pairs) == 72
     p = stats.chisquare(list(pairs.values())).pvalue
@@ -131,9 +137,9 @@ def test_ends_are_uniform_over_pairs_in_a_tree():
 
 @pytest.mark.parametrize(("low", "high"), [(3, 4), (1, 2), (50, 60)])
 def test_lengths_are_within_bounds_or_as_long_as_can_be(low, high):
-    connections = Wilson(4).draw(random.key(6), 200)
-    origin, target = solve.draw_ends(random.key(7), connections, low, high)
-    distance = np.asarray(solve.distances(connections, target))
+    connections = draw(Wilson(4), random.key(6), 200)
+    origin, target = draw_ends(random.key(7), connections, low, high)
+    distance = np.asarray(jax.jit(solve.distances)(connections, target))
     steps = distance[np.arange(200), np.asarray(origin)]
     furthest = distance.max(1)
     assert ((steps >= low) | (steps == furthest)).all()
@@ -181,10 +187,10 @@ def test_no_way_leaves_the_origin_alone():
 
 
 def test_batches_of_any_shape(plain):
-    connections = Wilson(4).draw(random.key(9), 6)
+    connections = draw(Wilson(4), random.key(9), 6)
     target = jnp.arange(6)
     flat = solve.distances(connections, target)
     block = solve.distances(connections.reshape(2, 3, 2, 4, 4), target.reshape(2, 3))
     np.testing.assert_array_equal(block.reshape(6, 16), flat)
-    mapped = jax.vmap(solve.distances)(connections, target)
+    mapped = jax.jit(jax.vmap(solve.distances))(connections, target)
     np.testing.assert_array_equal(mapped, flat)
