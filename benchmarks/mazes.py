@@ -20,7 +20,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Key
+from jaxtyping import Array, Key, PyTree
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -52,7 +52,7 @@ LAWS: dict[str, tuple[Callable[[int], Law], str, dict]] = {
 }
 
 
-def looped(sample: Callable[[Key[Array, ""]], Array]) -> Run:
+def looped(sample: Callable[[Key[Array, ""]], PyTree]) -> Run:
     """Draws n batches in one compiled loop; the sum of all entries keeps them alive."""
 
     def total(n):

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Bool, Int
 
@@ -242,7 +243,8 @@ def _of_dataset(dataset: Any) -> Maze:
             )
         row[: len(cells)] = cells
     last = np.take_along_axis(path, (path >= 0).sum(1, keepdims=True) - 1, axis=1)[:, 0]
-    maze = Maze(connections, path[:, 0], last, path)
+    arrays: Any = (connections, path[:, 0], last, path)
+    maze = Maze(*arrays)
     require_solved(maze)
     return maze
 
@@ -284,7 +286,7 @@ def _to_dataset(maze: Maze) -> Any:
     """A set of the package, without metadata; hashes as after reading it from a file."""
     package = load()
     require_solved(maze)
-    maze = Maze(*map(np.asarray, maze))
+    maze = jax.tree.map(np.asarray, maze)
     config = package.MazeDatasetConfig(
         name="synthetic", grid_n=maze.size, n_mazes=len(maze.path)
     )

@@ -18,6 +18,7 @@ from synthetic.maze.tokens import FIRST_CELL, PADDING, PATH_END, Layout
 N = 64
 sample = jax.jit(lambda game, key: game.sample(key, N))
 write = jax.jit(lambda game, *args: game.write(*args))
+do = jax.jit(lambda game, key, *args: game.do(key, N, *args))
 grade = jax.jit(solve.grade)
 words_and_mazes = jax.jit(
     lambda game, key: (lambda s: (s.tokens, s.maze))(game.sample(key, N))
@@ -156,19 +157,64 @@ def test_edited_mazes_keep_the_order_of_their_prompt():
     """A wall opened: the same list with one connection more, and the shorter path."""
     trees = GAME.replace(law=Percolated(Wilson(4), 0.0))
     key = random.key(6)
-    before = sample(trees, jax.random.clone(key))
-    present = np.array(before.labels.connection)
-    wall = np.argmin(present, axis=1)
+    before = jax.tree.map(np.asarray, sample(trees, jax.random.clone(key)))
+    wall = np.argmin(before.labels.connection, axis=1)
+    after = jax.tree.map(np.asarray, do(trees, key, wall, True))
+    present = before.labels.connection.copy()
     present[np.arange(N), wall] = True
-    edited = lattice.from_list(jnp.asarray(present), 4)
-    key_write = jax.random.split(key, 3)[2]
-    after = write(trees, key_write, edited, before.maze.origin, before.maze.target)
+    np.testing.assert_array_equal(after.labels.connection, present)
+    for name in ("origin", "target"):
+        old, new = (getattr(drawn.maze, name) for drawn in (before, after))
+        np.testing.assert_array_equal(new, old)
     for i in range(N):
-        old = before.listing.connection[i].tolist()
-        new = after.listing.connection[i].tolist()
-        assert [c for c in new if c not in (wall[i], -1)] == [c for c in old if c >= 0]
-        assert wall[i] in new
+        old, new = (
+            list(zip(*(row[i].tolist() for row in drawn.listing), strict=True))
+            for drawn in (before, after)
+        )
+        opened = [pair for pair in new if pair[0] == wall[i]]
+        assert len(opened) == 1
+        assert [p for p in new if p not in opened][:15] == old[:15]
     assert grade(after.maze, after.maze.path).shortest.all()
+    assert (after.weights.max(1) == 1).all()
+    with pytest.raises(ValueError, match="n_listed is 15, expected a number in"):
+        MazeGame.of(Wilson(4)).do(key, N, 0, True)
+
+
+def test_mazes_cut_in_two_weigh_nothing():
+    """In a tree, closing a connection of the path leaves the origin alone."""
+    trees = GAME.replace(law=Percolated(Wilson(4), 0.0))
+    key = random.key(8)
+    before = jax.tree.map(np.asarray, sample(trees, jax.random.clone(key)))
+    first = np.argmax(before.labels.path_connection, axis=1)
+    after = jax.tree.map(np.asarray, do(trees, key, first, False))
+    assert not after.labels.connection[np.arange(N), first].any()
+    np.testing.assert_array_equal(after.maze.path[:, 0], before.maze.origin)
+    assert (after.maze.path[:, 1:] == -1).all()
+    assert not after.weights.any()
+    assert not (after.labels.reachable & after.labels.origin).any()
+
+
+def test_what_does_not_fit_is_not_a_number():
+    """Inside `jit` nothing can be raised: a full lattice in the layout of trees, and a path
+    of seven cells in slots for six.
+    """
+    key = random.key(9)
+    for game, n_open in ((MazeGame.of(Wilson(4)), 24), (MazeGame.of(Wilson(4), 24, 6), 24)):
+        full = lattice.from_list(jnp.ones((N, n_open), bool), 4)
+        ends = jnp.zeros(N, int), jnp.full(N, 15)
+        weights = jax.jit(lambda *args, game=game: game.write(*args).weights)
+        found = np.asarray(weights(jax.random.clone(key), full, *ends))
+        assert np.isnan(found[:, game.layout.path_start]).all()
+
+
+def test_double_precision_changes_nothing():
+    game = MazeGame.of(Kruskal(4))
+    key = random.key(10)
+    single = words_and_mazes(game, jax.random.clone(key))
+    with jax.enable_x64(True):
+        double = words_and_mazes(game, key)
+    np.testing.assert_array_equal(single[0], double[0])
+    assert double[0].dtype == jnp.int32
 
 
 def test_other_mazes_in_the_same_layout():

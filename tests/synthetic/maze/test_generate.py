@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from synthetic import random
-from synthetic.maze import generate, lattice
+from synthetic.maze import choice, lattice
 from synthetic.maze.generate import (
     DepthFirst,
     Hallway,
@@ -56,6 +56,13 @@ def test_depth_first_follows_its_exact_law(margin, n_forms, plain):
     expected = plain.depth_first_law(3, starts)
     assert len(expected) == n_forms
     assert_law(mazes(DepthFirst(3, margin=margin), 2, 2**14, plain), expected)
+
+
+@pytest.mark.parametrize(("max_cells", "max_depth"), [(5, 99), (99, 2), (6, 3)])
+def test_constrained_depth_first_follows_its_exact_law(max_cells, max_depth, plain):
+    expected = plain.depth_first_law(3, range(9), max_cells, max_depth)
+    law = DepthFirst(3, max_cells, max_depth)
+    assert_law(mazes(law, 4, 2**14, plain), expected)
 
 
 def test_kruskal_follows_its_exact_law(plain):
@@ -213,7 +220,7 @@ def test_random_numbers_below_a_count():
     n = 2**16
     draws = jax.random.bits(random.key(18), (n,))
     for count in (1, 3, 25, 961):
-        found = np.asarray(generate.below(draws, jnp.full(n, count)))
+        found = np.asarray(choice.below(draws, jnp.full(n, count)))
         assert found.min() >= 0
         assert found.max() == count - 1
         if count > 1:

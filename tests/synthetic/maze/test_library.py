@@ -249,16 +249,19 @@ def test_broken_mazes_are_not_solved(change, message):
         library.require_solved(change(maze))
 
 
-@pytest.mark.parametrize("name", ["gen_dfs", "gen_wilson", "gen_kruskal"])
+@pytest.mark.parametrize("name", ["gen_dfs", "limits", "gen_wilson", "gen_kruskal"])
 def test_the_package_draws_from_the_laws_we_think_it_does(package, plain, name):
     """Its depth-first law is the biased one: 42 forms, none else."""
+    settings = {"accessible_cells": 6, "max_tree_depth": 6} if name == "limits" else {}
     expected = {
         "gen_dfs": lambda: plain.depth_first_law(3, [0, 1, 3, 4]),
+        "limits": lambda: plain.depth_first_law(3, [0, 1, 3, 4], 6, 3),
         "gen_wilson": lambda: dict.fromkeys(plain.spanning_trees(3), 1 / 192),
         "gen_kruskal": lambda: plain.kruskal_law(3),
     }[name]()
     n = 3000
-    maze = library.generate(name, 3, n, seed=1)
+    generator = "gen_dfs" if name == "limits" else name
+    maze = library.generate(generator, 3, n, 1, settings)
     counts = Counter(map(plain.edges_of, maze.connections))
     assert set(counts) <= set(expected)
     assert sum(counts.values()) == n
