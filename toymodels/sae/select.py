@@ -107,9 +107,9 @@ def _count_in_batch(chosen: Bool[Array, "one row latent"]) -> Int[Array, " one"]
 
 
 def _bisect(
-    z: Float[Array, "group *entry"],
+    z: Float[Array, " group *entry"],
     k: ArrayLike,
-    count: Callable[[Bool[Array, "group *entry"]], Array] = _count,
+    count: Callable[[Bool[Array, " group *entry"]], Array] = _count,
 ) -> Float[Array, " group"]:
     def unfinished(carry) -> Bool[Array, ""]:
         return jnp.any(~carry[2])
