@@ -83,7 +83,7 @@ def annealed(
 ) -> Float[Array, ""]:
     """k_start at step 0, falling linearly to k over `anneal_steps`; k if k_start <= k."""
     left = jnp.clip(1 - step / anneal_steps, 0, 1)
-    return k + jnp.maximum(jnp.asarray(k_start) - k, 0) * left
+    return jnp.asarray(k) + jnp.maximum(jnp.asarray(k_start) - k, 0) * left
 
 
 def _rows_per_block(batch: int, n_latents: int) -> int:
