@@ -159,7 +159,5 @@ def test_calibrated_steps_have_k_latents_on(case):
 
 
 def test_no_steps_are_refused():
-    with pytest.raises(
-        ValueError, match=r"n_steps is 0, expected .*; use `inner` for none"
-    ):
+    with pytest.raises(ValueError, match=r"n_steps is 0, expected .*; use `inner`"):
         IstaStep(BatchTopK(12), n_steps=0)
