@@ -136,7 +136,7 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def fit_all(key: Key[Array, ""], found: list[Cell], settings: Settings, job: Job):
-    """The weights [cell * seed], in one program; a seed has the same draws in every cell."""
+    """The weights [cell * seed], in one program; cells share the draws of a seed."""
     key_init, key_data = (
         jax.random.split(part, settings.n_seeds) for part in jax.random.split(key)
     )

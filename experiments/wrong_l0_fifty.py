@@ -117,7 +117,7 @@ def kinds(settings: Settings) -> list[Kind]:
     found = [Kind(k, k, True) for k in settings.from_truth]
     found += [Kind(k + settings.above, k, False) for k in settings.ks]
     found += [Kind(k, TRUE_K, False) for k in (TRUE_K, settings.high, settings.low)]
-    return [Kind(*map(float, kind[:2]), kind.truth) for kind in dict.fromkeys(found)]
+    return [Kind(float(a), float(b), truth) for a, b, truth in dict.fromkeys(found)]
 
 
 def fit_all(key: Key[Array, ""], world: SparseFeatures, found, settings, job: Job):
@@ -166,7 +166,7 @@ def fit_all(key: Key[Array, ""], world: SparseFeatures, found, settings, job: Jo
     return state.params, history
 
 
-def mcc_dec(W_dec: Array, world: SparseFeatures) -> np.ndarray:
+def mcc_dec(W_dec: Array, world: SparseFeatures) -> Array:
     """[member]"""
     rows = np.asarray(W_dec)
     return np.array([geometry.mcc_dec(geometry.cosines(W, world.directions)) for W in rows])
@@ -268,8 +268,8 @@ def table(found: list[Kind], scores: dict[str, np.ndarray]) -> list[str]:
         )
     return [
         *lines,
-        "means over seeds; lowest: of the matched cosines; feature 0: the largest cosine of",
-        "a latent with the most frequent feature",
+        "means over seeds; lowest: of the matched cosines; feature 0: the largest cosine",
+        "of a latent with the most frequent feature",
     ]
 
 
@@ -284,6 +284,6 @@ EXPERIMENT = Experiment(
     figures=(fifty_figure,),
     expect="Below k = 11 trained dictionaries have less error than the true one cut to the "
     "same k, and are further from it the smaller k is. The mean cosine between rows and "
-    "s_n are both least at 11 or 12. With k falling from 20 the truth is nearly found, with "
-    "k held at 11 less so, with k rising from 2 least.",
+    "s_n are both least at 11 or 12. With k falling from 20 the truth is nearly found, "
+    "with k held at 11 less so, with k rising from 2 least.",
 )

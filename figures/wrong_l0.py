@@ -1,4 +1,4 @@
-"""How much of feature 0 other latents hold, over correlation and k, beside the published."""
+"""How much of feature 0 other latents hold, over correlation and over k."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""A sweep of k around the true L0: recovery, error, two signs, and three ways to the truth."""
+"""A sweep of k around the true L0: recovery, error, two signs, three ways to the truth."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from figures import style
 
 @style.styled
 def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
-    """From `first`, `k`, `truth` [kind], scores [kind, seed] and `curve` [step, kind, seed]."""
+    """`first`, `k`, `truth` [kind], scores [kind, seed], `curve` [step, kind, seed]."""
     settings = record["settings"]
     above, true = settings["above"], arrays["truth"]
     sweep = ~true & (arrays["first"] == arrays["k"] + above)
@@ -48,8 +48,8 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     for panel in (mcc, error, gap, way):
         panel.legend()
     figure.suptitle(
-        "Fifty correlated features, 11 present: below the true L0 dictionaries go wrong, and "
-        "two signs without truth show it"
+        "Fifty correlated features, 11 present: below the true L0 dictionaries go wrong, "
+        "and two signs without truth show it"
     )
     return figure
 
