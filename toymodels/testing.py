@@ -3,6 +3,10 @@
     from toymodels.testing import check
     check(MyVariant(n_latents=12), jax.random.key(0))
 
+and for trained dictionaries, whoever made them:
+
+    assert_recovers(sae, world="hierarchy")
+
 Each failure is an AssertionError that says what came, what was expected and the likely fix.
 """
 
@@ -16,9 +20,12 @@ from jaxtyping import Array, Key
 
 from synthetic import SparseFeatures, directions, firing
 from synthetic.base import KnownDirections
+from toymodels.recovery import assert_recovers
 from toymodels.sae import training
 from toymodels.sae.base import Dictionary
 from toymodels.scores import geometry
+
+__all__ = ["assert_recovers", "check", "check_recovers", "easy_world"]
 
 D_MODEL, BATCH = 5, 7
 

@@ -17,7 +17,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, PyTree
 from synthetic.directions import random, unit_rows
 from synthetic.validation import require_range
 from toymodels.fit import State
-from toymodels.sae.base import X, Z
+from toymodels.sae.base import Dictionary, X, Z
 from toymodels.sae.select import keep_k_positive
 
 Quiet = Int[Array, " latent"]
@@ -142,6 +142,28 @@ class RandomRestart:
         """The state with every dead latent replaced; the data play no part."""
         direction = random(key, *state.params.W_dec.shape)
         return _replaced(state, dead, direction, self.scale)
+
+
+def when_due(
+    key: Key[Array, ""],
+    dictionary: Dictionary,
+    state: State,
+    x: Float[Array, "batch d_model"],
+    revive: Revival | None,
+) -> State:
+    """The state after a round of `revive` where one is due, else as it is.
+
+    For variants whose memory is the counter of `count_quiet`.
+    """
+    if revive is None:
+        return state
+    dead = state.memory > revive.dead_after
+
+    def revived(state: State) -> State:
+        x_hat = dictionary.decode(state.params, dictionary.encode(state.params, x))
+        return revive.restart(key, state, x, x_hat, dead)
+
+    return lax.cond(revive.is_due(state.step), revived, lambda state: state, state)
 
 
 def _is_round(step: Int[Array, ""], every: ArrayLike, until: ArrayLike) -> Bool[Array, ""]:

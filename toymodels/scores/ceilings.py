@@ -14,8 +14,10 @@ from flax import struct
 from jaxtyping import Array, ArrayLike, Float
 
 from synthetic.base import Batch, KnownDirections
-from toymodels.scores import pursuit
 from toymodels.scores.controls import oracle
+from toymodels.sparse_coding.fista import fista
+from toymodels.sparse_coding.least_squares import on_support
+from toymodels.sparse_coding.omp import omp
 
 _PENALTIES = 8  # tried, each half of the one before
 _ROOM = 4  # features of a sample beyond the most seen, and in whose steps `most` goes
@@ -37,7 +39,7 @@ class LeastSquares:
 
     def codes(self, batch: Batch) -> tuple[Array, Array]:
         support = batch.features != 0
-        z = pursuit.on_support(batch.x - self.bias, self.directions, support, self.most)
+        z = on_support(batch.x - self.bias, self.directions, support, self.most)
         return z, z @ self.directions + self.bias
 
 
@@ -60,7 +62,7 @@ class Omp:
         atoms, length = _unit(self.directions)
         count = (batch.features != 0).sum(-1)
         x = batch.x - self.bias
-        z = pursuit.omp(x, atoms, count, self.most, self.nonnegative) / length
+        z = omp(x, atoms, count, self.most, self.nonnegative) / length
         return z, z @ self.directions + self.bias
 
 
@@ -82,7 +84,7 @@ class Fista:
     def codes(self, batch: Batch) -> tuple[Array, Array]:
         atoms, length = _unit(self.directions)
         x = batch.x - self.bias
-        z = pursuit.fista(x, atoms, self.penalty, nonnegative=self.nonnegative) / length
+        z = fista(x, atoms, self.penalty, nonnegative=self.nonnegative) / length
         return z, z @ self.directions + self.bias
 
 
@@ -106,19 +108,19 @@ def of_world(
     }
 
 
-def _at_true_l0(fista: Fista, example: Batch) -> Fista:
+def _at_true_l0(ceiling: Fista, example: Batch) -> Fista:
     few = Batch(example.x[:_LOOK], example.features[:_LOOK])
     present = np.asarray(few.features) != 0
-    size = np.abs(few.features) * np.linalg.norm(fista.directions, axis=1)
+    size = np.abs(few.features) * np.linalg.norm(ceiling.directions, axis=1)
     scale = size.sum() / max(present.sum(), 1)
     penalties = np.asarray(scale * 0.5 ** np.arange(1, 1 + _PENALTIES), np.float32)
 
-    on = [int(_count_on(replace(fista, penalty=p), few)) for p in penalties]
+    on = [int(_count_on(replace(ceiling, penalty=p), few)) for p in penalties]
     best = np.abs(np.array(on) - int(present.sum())).argmin()
-    return replace(fista, penalty=penalties[best])
+    return replace(ceiling, penalty=penalties[best])
 
 
-_count_on = jax.jit(lambda fista, few: jnp.count_nonzero(fista.codes(few)[0]))
+_count_on = jax.jit(lambda ceiling, few: jnp.count_nonzero(ceiling.codes(few)[0]))
 
 
 def _unit(rows: Float[Array, "row d_model"]):

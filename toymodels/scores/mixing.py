@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from synthetic.validation import require_finite, require_range, require_width
-from toymodels.scores.pursuit import omp
+from toymodels.sparse_coding.omp import omp
 
 Mixing = Float[np.ndarray, "latent feature"]
 

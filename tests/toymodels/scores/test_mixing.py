@@ -1,12 +1,10 @@
-"""Mixing matrices of dictionaries that were mixed by hand, and codes on known supports."""
+"""Mixing matrices of dictionaries that were mixed by hand."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from synthetic import directions, random
-from toymodels.scores import mixing, pursuit
+from toymodels.scores import mixing
 
 # Latents: a pure one, a merged pair, a child that absorbed half its parent, a dead one.
 MIXED = np.array([[2.0, 0, 0], [1, 1, 0], [0.5, 0, 1], [0, 0, 0]])
@@ -66,66 +64,3 @@ def test_refuses_what_is_not_finite_or_does_not_fit(bad):
         mixing.decoder_mixing(np.ones((1, 4)), np.eye(3))
     with pytest.raises(ValueError, match=r"rows of W_enc is 4, expected 3; W_enc has one"):
         mixing.encoder_mixing(np.ones((4, 2)), np.eye(3))
-
-
-class Samples:
-    """40 samples of 1 to 3 of 12 features in 16 dimensions, codes of either sign."""
-
-    def __init__(self, signed: bool):
-        rng = np.random.default_rng(3)
-        self.atoms = directions.random(random.key(3), 12, 16)
-        self.count = rng.integers(1, 4, 40)
-        order = rng.random((40, 12)).argsort(axis=1)
-        self.support = order < self.count[:, None]
-        values = rng.uniform(0.5, 2, (40, 12)) * (rng.choice([-1, 1], (40, 12)) ** signed)
-        self.codes = np.where(self.support, values, 0)
-        self.x = jnp.asarray(self.codes @ np.asarray(self.atoms, float), jnp.float32)
-
-
-def test_least_squares_on_the_true_support_is_exact():
-    data = Samples(signed=True)
-    solve = jax.jit(lambda x, support: pursuit.on_support(x, data.atoms, support, 3))
-    # Float32 normal equations of three random rows in 16 dimensions.
-    np.testing.assert_allclose(solve(data.x, data.support), data.codes, atol=1e-4)
-
-
-@pytest.mark.parametrize("signed", [False, True])
-def test_omp_is_exact_on_orthonormal_atoms(signed):
-    data = Samples(signed)
-    codes = data.codes.astype(np.float32)
-    pursue = jax.jit(lambda x, n: pursuit.omp(x, jnp.eye(12), n, 3, not signed))
-    np.testing.assert_allclose(pursue(codes, data.count), codes, atol=1e-6)
-    # With atoms to spare it stops when nothing is left.
-    found = pursue(codes, np.full(40, 3))
-    np.testing.assert_allclose(found, codes, atol=1e-6)
-    np.testing.assert_array_equal(found != 0, codes != 0)
-
-
-def test_omp_refits_all_that_it_took():
-    """The first choice leans on the second: matching pursuit without a refit would err."""
-    atoms = jnp.asarray([[1.0, 0, 0], [0.6, 0.8, 0], [0, 0, 1]])
-    pursue = jax.jit(lambda x: pursuit.omp(x, atoms, jnp.asarray([2]), 2))
-    found = pursue(jnp.asarray([[2.6, 0.8, 0.0]]))
-    np.testing.assert_allclose(found, [[2, 1, 0]], atol=1e-5)
-
-
-@pytest.mark.parametrize("nonnegative", [True, False])
-def test_fista_on_orthonormal_atoms_is_the_soft_threshold(nonnegative):
-    x = jnp.asarray([[2.0, 0.3, -1.0, 0.0]])
-    found = jax.jit(lambda x: pursuit.fista(x, jnp.eye(4), 0.5, 100, nonnegative))(x)
-    expected = [[1.5, 0, 0 if nonnegative else -0.5, 0]]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
-def test_fista_meets_the_optimality_conditions():
-    """d_j . (x - a D) is the penalty where a_j > 0 and no more elsewhere."""
-    data = Samples(signed=False)
-    solve = jax.jit(lambda x, p: pursuit.fista(x, data.atoms, p, 1000))
-    found = np.asarray(solve(data.x, 0.1), float)
-    atoms = np.asarray(data.atoms, float)
-    slope = (np.asarray(data.x, float) - found @ atoms) @ atoms.T
-    # After a thousand steps only float32 is left of the error.
-    np.testing.assert_allclose(slope[found > 1e-3], 0.1, atol=1e-4)
-    assert slope.max() < 0.1 + 1e-4
-    # A penalty beyond every correlation leaves nothing on.
-    assert not np.any(solve(data.x, 10.0))
