@@ -102,7 +102,7 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
         ]
     )
     mixed, own = mixing(cosine), np.diagonal(cosine, axis1=2, axis2=3)
-    published = [PUBLISHED.get((cell.correlation, cell.k), np.nan) for cell in found]
+    published = [PUBLISHED.get(cell, np.nan) for cell in found]
     metrics: dict[str, Any] = {
         "cells": [list(cell) for cell in found],
         "mixing": mixed.mean(axis=1).tolist(),
@@ -224,7 +224,7 @@ def make_checks(settings, found: list[Cell], mixed, own) -> list[Check]:
     if kept:
         name = "lowest cosine of a latent with its feature at k = 2"
         checks.append(Check(name, float(min(kept)), 0.99, None, f"1.000, {SOURCE}"))
-    far = [abs(mean[c] - PUBLISHED[tuple(c)]) for c in found if tuple(c) in PUBLISHED]
+    far = [abs(mean[c] - PUBLISHED[c]) for c in found if c in PUBLISHED]
     name = f"largest distance from the published table of {len(far)} cells"
     return [*checks, Check(name, max(far), None, 0.03, SOURCE)]
 
@@ -236,7 +236,7 @@ def table(found: list[Cell], mixed: np.ndarray, own: np.ndarray) -> list[str]:
         f"{'published':>11}{'own feature':>13}"
     ]
     for cell, row, diagonal in zip(found, mixed, own, strict=True):
-        published = PUBLISHED.get(tuple(cell))
+        published = PUBLISHED.get(cell)
         shown = "" if published is None else f"{published:.3f}"
         lines.append(
             f"{cell.correlation:>11.1f}{cell.k:>6.1f}{row.mean():>22.3f}{np.ptp(row):>12.3f}"

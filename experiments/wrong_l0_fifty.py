@@ -169,7 +169,9 @@ def fit_all(key: Key[Array, ""], world: SparseFeatures, found, settings, job: Jo
 def mcc_dec(W_dec: Array, world: SparseFeatures) -> Array:
     """[member]"""
     rows = np.asarray(W_dec)
-    return np.array([geometry.mcc_dec(geometry.cosines(W, world.directions)) for W in rows])
+    return jnp.array(
+        [geometry.mcc_dec(geometry.cosines(W, world.directions)) for W in rows]
+    )
 
 
 def score_all(key, world: SparseFeatures, found, params: ThresholdParams, settings):
