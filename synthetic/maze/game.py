@@ -25,14 +25,14 @@ class Sequences(NamedTuple):
     """What a transformer is trained on, with its answer key.
 
     The loss is sum(weights * cross_entropy(targets, logits)) / sum(weights), where the
-    logits at token t are about token t + 1. Its least value is `least_loss`.
+    logits at token t are about token t + 1. Its least value is `entropy_floor`.
 
     Attributes:
         tokens: [batch, token].
         targets: [batch, token, word], the distribution of the next token; for tokens of
             the prompt and for padding, the one that comes.
         weights: [batch, token], of the next token: 1 in the path and its end, the game's
-            `prompt_weight` in the prompt, 0 for padding.
+            `prompt_weight` in the prompt, 0 for padding and in mazes without a way.
         maze: the mazes.
         listing: the order in which the prompt lists connections.
         labels: what is true of every maze.
@@ -106,12 +106,50 @@ class MazeGame:
 
     def sample(self, key: Key[Array, ""], batch_size: int) -> Sequences:
         """`batch_size` independent sequences; a pure function of `key`."""
+        key_write, *drawn = self._draw(key, batch_size)
+        return self.write(key_write, *drawn)
+
+    def do(
+        self,
+        key: Key[Array, ""],
+        batch_size: int,
+        connection: Int[ArrayLike, "*batch"],
+        is_open: ArrayLike,
+    ) -> Sequences:
+        """The mazes of `sample` under the same key, one connection each forced.
+
+        Ends are equal, and so is the prompt but for that connection; the path is one of the
+        new maze. Where a closed connection cuts off the target, the path is the origin
+        alone and all weights of the sequence are 0.
+
+        Args:
+            key: that of the sample.
+            batch_size: that of the sample.
+            connection: the number of the connection, one for all mazes or one for each.
+            is_open: True opens it, False closes it, likewise.
+
+        Raises:
+            ValueError: the layout has no slot for one connection more than the law's mazes
+                have.
+        """
+        room = min(self.law.max_connections + 1, lattice.n_connections(self.layout.size))
+        fix = "give MazeGame.of one slot more (n_listed)"
+        require_range("n_listed", self.layout.n_listed, room, fix=fix)
+        most = lattice.n_connections(self.layout.size) - 1
+        require_range("connection", connection, 0, most, "it is a number")
+        key_write, connections, origin, target = self._draw(key, batch_size)
+        number = jnp.broadcast_to(connection, (batch_size,))
+        is_open = jnp.broadcast_to(is_open, (batch_size,))[:, None]
+        forced = lattice.with_connection(connections, number, is_open)
+        return self.write(key_write, forced, origin, target)
+
+    def _draw(self, key: Key[Array, ""], batch_size: int):
         key_maze, key_ends, key_write = jax.random.split(key, 3)
         connections = self.law.draw(key_maze, batch_size)
         most = jnp.minimum(self.max_steps, self.layout.n_path - 1)
         least = jnp.minimum(self.min_steps, most)
-        origin, target = solve.draw_ends(key_ends, connections, least, most)
-        return self.write(key_write, connections, origin, target)
+        ends = solve.draw_ends(key_ends, connections, least, most)
+        return key_write, connections, *ends
 
     def write(
         self,
@@ -120,11 +158,10 @@ class MazeGame:
         origin: Int[Array, " batch"],
         target: Int[Array, " batch"],
     ) -> Sequences:
-        """The sequences of given mazes, such as edited ones.
+        """The sequences of given mazes and ends.
 
-        With the key of the unedited mazes, connections that both have stand in the same
-        order. A path that has more cells than the layout has slots is cut; its length is in
-        `labels.distance`.
+        Weights are 0 where there is no way from origin to target, and NaN where the layout
+        has too few slots for the list or the path, so that a loss tells of it.
         """
         key_path, key_list = jax.random.split(key)
         listing = tokens.draw_listing(key_list, connections, self.layout.n_listed)
@@ -134,14 +171,16 @@ class MazeGame:
     def describe(self, maze: Maze, listing: Listing) -> Sequences:
         """The sequences of given mazes, paths and listings; draws nothing."""
         words = tokens.write(self.layout, listing, maze)
+        truth = labels.of_maze(maze)
         at_tokens = labels.at_tokens(self.layout, listing, maze)
+        weights = _weights(self.layout, words, self.prompt_weight)
         return Sequences(
             tokens=words,
             targets=_targets(self.layout, words, at_tokens),
-            weights=_weights(self.layout, words, self.prompt_weight),
+            weights=weights * _worth(truth, listing, maze)[:, None],
             maze=maze,
             listing=listing,
-            labels=labels.of_maze(maze),
+            labels=truth,
             token_labels=at_tokens,
         )
 
@@ -157,23 +196,32 @@ def _targets(
     path = slice(layout.first_step, layout.first_step + layout.n_path)
     best = at_tokens.best[:, path].astype(jnp.float32)
     here = jnp.maximum(words[:, path] - FIRST_CELL, 0)
-    reached = jax.nn.one_hot(FIRST_CELL + around[here], layout.n_words)
+    reached = jax.nn.one_hot(FIRST_CELL + around[here], layout.n_words, dtype=jnp.float32)
     steps = (best[..., None] * reached).sum(-2)
     n_best = best.sum(-1, keepdims=True)
     steps = steps / jnp.maximum(n_best, 1)
-    came = jax.nn.one_hot(_following(words), layout.n_words)
+    came = jax.nn.one_hot(_following(words), layout.n_words, dtype=jnp.float32)
     return came.at[:, path].set(jnp.where(n_best > 0, steps, came[:, path]))
+
+
+def _worth(truth: Labels, listing: Listing, maze: Maze) -> Float[Array, " batch"]:
+    """1, 0 where there is no way, NaN where list or path do not fit."""
+    n_listed, n_cells = (listing.connection >= 0).sum(-1), (maze.path >= 0).sum(-1)
+    steps = jnp.take_along_axis(truth.distance, maze.origin[:, None], axis=1)[:, 0]
+    has_way = steps >= 0
+    cut = (n_listed < truth.connection.sum(-1)) | (has_way & (n_cells <= steps))
+    return jnp.where(cut, jnp.nan, has_way.astype(jnp.float32))
 
 
 def _weights(
     layout: Layout, words: Int[Array, "batch token"], prompt_weight: ArrayLike
 ) -> Float[Array, "batch token"]:
     in_prompt = jnp.arange(words.shape[1]) < layout.path_start
-    weight = jnp.where(in_prompt, jnp.asarray(prompt_weight, jnp.float32), 1.0)
-    return jnp.where(_following(words) == PADDING, 0.0, weight)
+    weight = jnp.where(in_prompt, jnp.asarray(prompt_weight, jnp.float32), 1)
+    return jnp.where(_following(words) == PADDING, 0, weight)
 
 
-def least_loss(sequences: Sequences) -> Float[Array, ""]:
+def entropy_floor(sequences: Sequences) -> Float[Array, ""]:
     """The entropy of the next step, averaged over the tokens of paths, in nats.
 
     No model has a lower loss on the path (`path_weights`).

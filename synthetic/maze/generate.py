@@ -5,8 +5,8 @@ of its key. A maze in progress is a set of bits (`bits`); a tree is kept as one 
 cell, towards the root.
 
 The depth-first law of maze-dataset 1.4.2 is biased: its first cell never lies in the last
-row or column, so that 3 by 3 mazes take 42 forms instead of 88, and connections are not
-equally likely under reflection. Here the first cell is uniform; `DepthFirst(margin=1)` is
+row or column, so that 3 by 3 mazes take 42 forms instead of 88, and connections at opposite
+corners are not equally likely. Here the first cell is uniform; `DepthFirst(margin=1)` is
 the biased law, for comparison with mazes of the library.
 """
 
@@ -17,10 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jax import lax
-from jaxtyping import Array, ArrayLike, Bool, Int, Key, UInt32
+from jaxtyping import Array, ArrayLike, Bool, Key
 
 from synthetic.firing import uniform
-from synthetic.maze import arrows, bits, lattice
+from synthetic.maze import arrows, bits, choice, lattice
 from synthetic.validation import require_probability, require_range
 
 
@@ -168,8 +168,8 @@ def _search(
     key: Key[Array, ""], size: int, batch_size: int, limits: Limits, goes_back: bool
 ) -> Bool[Array, "batch 2 n n"]:
     key_start, key_move = jax.random.split(key)
-    row, column = below(
-        jax.random.bits(key_start, (2, batch_size)),
+    row, column = choice.below(
+        choice.random_bits(key_start, (2, batch_size)),
         jnp.broadcast_to(jnp.uint32(size - limits.margin), (2, batch_size)),
     )
     start = bits.of_cell(row * size + column, size)
@@ -177,8 +177,8 @@ def _search(
     def move(i, state):
         here, new, low, high, n_cells, depth = state
         around = jnp.stack(bits.step(here, size))
-        draw = jax.random.bits(jax.random.fold_in(key_move, i), (batch_size,))
-        chosen = pick(draw, (around & new).any(1))
+        draw = choice.random_bits(jax.random.fold_in(key_move, i), (batch_size,))
+        chosen = choice.pick(draw, (around & new).any(1))
         chosen &= (n_cells < limits.cells) & (depth < limits.depth)
         ahead = arrows.union(jnp.where(chosen[:, None], around, 0))
         goes = chosen.any(0)
@@ -233,13 +233,13 @@ class Wilson:
             # The cells that suspects point to are fewer each time, down to the cycles.
             settled = (reached == suspects).all(0)
             cycles = bits.where(settled, suspects)
-            fresh = jax.random.bits(jax.random.fold_in(key_again, i), (2, *cycles.shape))
+            fresh = choice.random_bits(jax.random.fold_in(key_again, i), (2, *cycles.shape))
             low = low & ~cycles | fresh[0] & cycles
             high = high & ~cycles | fresh[1] & cycles
             again = settled & (suspects != 0).any(0)
             return i + 1, (low, high), jnp.where(again, others, reached)
 
-        low, high = jax.random.bits(key_first, (2, *everyone.shape))
+        low, high = choice.random_bits(key_first, (2, *everyone.shape))
         start = (jnp.int32(0), (low, high), everyone)
         _, (low, high), _ = lax.while_loop(lambda s: (s[2] != 0).any(), pop, start)
         return arrows.maze(everyone, low, high, self.size)
@@ -269,7 +269,7 @@ class Kruskal:
         # The number in the low bits breaks ties: of equal weights only one is the least.
         number = np.arange(n_edges, dtype=np.uint32)[:, None]
         spare = n_edges.bit_length()
-        weight = jax.random.bits(key, (n_edges, batch_size)) >> spare << spare | number
+        weight = choice.random_bits(key, (n_edges, batch_size)) >> spare << spare | number
 
         def add(_, state):
             inside, present = state
@@ -283,21 +283,3 @@ class Kruskal:
         start = (inside, jnp.zeros(weight.shape, bool))
         _, present = lax.fori_loop(0, n_cells - 1, add, start)
         return lattice.from_list(present.T, self.size)
-
-
-def below(
-    draw: UInt32[Array, "*shape"], count: Int[Array, "*shape"]
-) -> Int[Array, "*shape"]:
-    """A number from 0 to count - 1 from 32 random bits; 0 for a count of 0.
-
-    Uniform but for a relative error of count / 2**22; counts are at most 2**10.
-    """
-    return ((draw >> 10) * count.astype(jnp.uint32) >> 22).astype(jnp.int32)
-
-
-def pick(
-    draw: UInt32[Array, " batch"], allowed: Bool[Array, "option batch"]
-) -> Bool[Array, "option batch"]:
-    """One of the allowed options, all equally likely; none where none is allowed."""
-    rank = jnp.cumsum(allowed.astype(jnp.int32), axis=0)
-    return allowed & (rank == below(draw, rank[-1]) + 1)

@@ -59,6 +59,7 @@ class Labels(NamedTuple):
     open_beside: Int[Array, "*batch column"]
 
 
+NOWHERE = 2**30
 STACKED = Labels._fields[: Labels._fields.index("best") + 1]
 
 
@@ -95,7 +96,7 @@ def of_maze(maze: Maze) -> Labels:
     best = solve.next_moves(maze.connections, distance)
     on_path = (maze.path[..., None] == cell).any(-2)
     path_connection = _walked(maze)
-    along = _at_cells(path_connection, maze.size).sum(-1)
+    along = lattice.legal_moves(lattice.from_list(path_connection, maze.size)).sum(-1)
     return Labels(
         connection=connection,
         wall=~connection,
@@ -126,55 +127,41 @@ def _walked(maze: Maze) -> Bool[Array, "*batch connection"]:
     return (there | back).any(-2)
 
 
-def _at_cells(connection: Bool[Array, "*batch connection"], size: int) -> Array:
-    return lattice.legal_moves(lattice.from_list(connection, size))
-
-
 def at_tokens(layout: Layout, listing: Listing, maze: Maze) -> TokenLabels:
     """The labels of every token of the sequences that `tokens.write` makes of these."""
-    number = jnp.arange(lattice.n_connections(layout.size))
-    read_now = listing.connection[..., None] == number
-    within = np.array([False, False, True, True])[:, None]  # The slot: a <--> b ;
-    in_slots = (read_now[..., None, :] & within).reshape(
-        *maze.origin.shape, -1, len(number)
-    )
-    listing_at = _placed(in_slots, layout.slots.start, layout.n_tokens)
-
-    here = _on_path(layout, maze.path[..., None] == jnp.arange(layout.size**2))
+    token = jnp.arange(layout.n_tokens)[:, None]
+    slot = layout.slots.start + 4 * jnp.arange(layout.n_listed)
+    connection = jnp.arange(lattice.n_connections(layout.size))
+    read = _first(listing.connection, connection, slot + 2)  # a <--> b ; : from b on.
+    step = layout.first_step + jnp.arange(layout.n_path)
+    reached = _first(maze.path, jnp.arange(layout.size**2), step)
     distance = solve.distances(maze.connections, maze.target)
-    used = maze.path >= 0
 
-    def at_path(values: Array) -> Array:
-        path = jnp.maximum(maze.path, 0)
-        index = path.reshape(*path.shape, *[1] * (values.ndim - maze.origin.ndim - 1))
-        return jnp.take_along_axis(values, index, axis=maze.origin.ndim)
+    def on_path(values: Array) -> Array:
+        index = jnp.maximum(maze.path, 0)[..., None]
+        found = jnp.take_along_axis(values, index, axis=-2)
+        found = jnp.where(maze.path[..., None] >= 0, found, jnp.zeros_like(found))
+        after = layout.n_tokens - layout.first_step - layout.n_path
+        pad = [(0, 0)] * (found.ndim - 2) + [(layout.first_step, after), (0, 0)]
+        return jnp.pad(found, pad)
 
-    to_go = jnp.where(used, at_path(distance), -1)
-    legal = at_path(lattice.legal_moves(maze.connections)) & used[..., None]
-    best = at_path(solve.next_moves(maze.connections, distance)) & used[..., None]
     return TokenLabels(
-        listing=listing_at,
-        listed=_so_far(listing_at),
-        here=here,
-        visited=_so_far(here),
-        legal=_on_path(layout, legal),
-        best=_on_path(layout, best),
-        to_go=_on_path(layout, to_go[..., None] + 1)[..., 0] - 1,
+        listing=(token == read) | (token == read + 1),
+        listed=token >= read,
+        here=token == reached,
+        visited=token >= reached,
+        legal=on_path(lattice.legal_moves(maze.connections)),
+        best=on_path(solve.next_moves(maze.connections, distance)),
+        to_go=on_path(distance[..., None] + 1)[..., 0] - 1,
     )
 
 
-def _on_path(layout: Layout, values: Array) -> Array:
-    return _placed(values, layout.first_step, layout.n_tokens)
-
-
-def _placed(values: Array, start: int, n_tokens: int) -> Array:
-    """Zeros but for these values from `start` on, along the last axis but one."""
-    after = n_tokens - start - values.shape[-2]
-    return jnp.pad(values, [(0, 0)] * (values.ndim - 2) + [(start, after), (0, 0)])
-
-
-def _so_far(values: Bool[Array, "*batch token any"]) -> Bool[Array, "*batch token any"]:
-    return jnp.cumsum(values.astype(jnp.int32), axis=-2) > 0
+def _first(
+    values: Int[Array, "*batch slot"], wanted: Int[Array, " n"], place: Int[Array, " slot"]
+) -> Int[Array, "*batch 1 n"]:
+    """The place of the slot that holds each wanted value; beyond all where none does."""
+    held = values[..., None] == wanted
+    return jnp.where(held, place[:, None], NOWHERE).min(-2, keepdims=True)
 
 
 def stack(labels: Labels) -> Float[Array, "*batch feature"]:

@@ -4,15 +4,15 @@ Cell (row, column) of an n by n lattice has the number n * row + column. A maze 
 `connections`, bool [2, n, n], as in maze-dataset: plane 0 says which cells are open
 downwards, plane 1 which to the right; the last row of plane 0 and the last column of plane
 1 are closed. The 2n(n - 1) possible connections also have numbers: those of plane 0 row by
-row, then those of plane 1. Moves are numbered up, down, left, right, so that move ^ 1 is the
-way back.
+row, then those of plane 1. Moves are numbered up, down, left, right, so that move ^ 1 is
+the way back.
 """
 
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, ArrayLike, Bool, Int
 
 from synthetic.validation import concrete, require_range
 
@@ -92,6 +92,15 @@ def legal_moves(connections: Connections) -> Bool[Array, "*batch cell 4"]:
     return jnp.stack([up, down, left, right], axis=-1).reshape(*batch, -1, 4)
 
 
+def with_connection(
+    connections: Connections, number: Int[Array, "*batch"], is_open: ArrayLike
+) -> Connections:
+    """The mazes with one connection each opened or closed."""
+    present = to_list(connections)
+    chosen = jnp.asarray(number)[..., None] == jnp.arange(present.shape[-1])
+    return from_list(jnp.where(chosen, is_open, present), connections.shape[-1])
+
+
 def require_size(size: int) -> None:
     """Raises ValueError unless a lattice of this size can be built."""
     if not isinstance(size, int | np.integer):
@@ -101,7 +110,7 @@ def require_size(size: int) -> None:
     require_range("size", size, 2, LARGEST, "a lattice has size rows and as many columns")
 
 
-def require_connections(connections: Array) -> None:
+def require_connections(connections: Array | np.ndarray) -> None:
     """Raises ValueError unless an array holds square mazes of this form."""
     shape = np.shape(connections)
     if len(shape) < 3 or shape[-3] != 2 or shape[-2] != shape[-1]:

@@ -1,9 +1,9 @@
 """Other mazes for the same model: smaller ones in a larger lattice.
 
-A transformer's vocabulary and layout belong to one size of the lattice. With `Within`, mazes
-of other sizes are written in them: train on 5 by 5 cells in a lattice of 7 by 7, test on all
-of it. `MazeGame.replace(law=...)` exchanges the law, `min_steps` and `max_steps` the lengths
-of paths.
+A transformer's vocabulary and layout belong to one size of the lattice. With `Within`,
+mazes of other sizes are written in them: train on 5 by 5 cells in a lattice of 7 by 7, test
+on all of it. `MazeGame.replace(law=...)` exchanges the law, `min_steps` and `max_steps` the
+lengths of paths.
 """
 
 import jax

@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Int, Key
 
 from synthetic.maze import bits, lattice
-from synthetic.maze.generate import pick
+from synthetic.maze.choice import pick, random_bits
 from synthetic.maze.lattice import Connections, Maze
 
 FAR = lattice.LARGEST**2
@@ -93,12 +93,12 @@ def draw_ends(
     batch = connections.shape[:1]
     has_moves = lattice.legal_moves(connections).any(-1)
     target = _draw_cell(
-        jax.random.bits(key_target, batch), has_moves | ~has_moves.any(1, keepdims=True)
+        random_bits(key_target, batch), has_moves | ~has_moves.any(1, keepdims=True)
     )
     distance = distances(connections, target)
     least = jnp.minimum(min_steps, distance.max(1))[:, None]
     eligible = (distance >= least) & (distance <= max_steps)
-    return _draw_cell(jax.random.bits(key_origin, batch), eligible), target
+    return _draw_cell(random_bits(key_origin, batch), eligible), target
 
 
 def _draw_cell(draw, allowed: Bool[Array, "batch cell"]) -> Int[Array, " batch"]:
@@ -122,7 +122,7 @@ def draw_path(
     by = jnp.array([-size, size, -1, 1], jnp.int32)[:, None]
 
     def go(cell, i):
-        draw = jax.random.bits(jax.random.fold_in(key, i), cell.shape)
+        draw = random_bits(jax.random.fold_in(key, i), cell.shape)
         allowed = ((sets & bits.of_cell(cell, size)) != 0).any(1)
         chosen = pick(draw, allowed)
         onward = cell + jnp.where(chosen, by, 0).sum(0, dtype=jnp.int32)

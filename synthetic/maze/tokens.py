@@ -11,13 +11,13 @@ trees nothing is padded but the end of the path.
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jaxtyping import Array, Bool, Int, Key
 
 from synthetic.maze import lattice
+from synthetic.maze.choice import random_bits
 from synthetic.maze.lattice import Maze
 from synthetic.validation import concrete, require_range, require_width
 
@@ -117,8 +117,12 @@ def draw_listing(
 ) -> Listing:
     """All connections in random order, each in a random direction.
 
+    Both depend on the key alone: a connection that two mazes have stands in the same
+    direction, and before or after the same others.
+
     Raises:
-        ValueError: a maze has more connections than there are slots.
+        ValueError: a maze has more connections than there are slots. (Where they are not
+            known yet, inside `jit`, the list is cut; `MazeGame` makes its weights NaN.)
     """
     known = concrete(connections)
     if known is not None:
@@ -128,18 +132,18 @@ def draw_listing(
             high=n_listed,
             fix="give the layout more slots (n_listed)",
         )
-    key_order, key_flip = jax.random.split(key)
     present = lattice.to_list(connections)
     n_edges = present.shape[-1]
-    # The number in the low bits: after sorting, it is what stands there.
+    draw = random_bits(key, present.shape)
+    # From the top: absent or not, a random place, the number, the direction. After sorting
+    # by the first two, the others tell what stands there.
     spare = n_edges.bit_length()
-    place = jax.random.bits(key_order, present.shape) >> (spare + 1)
-    absent = (~present).astype(jnp.uint32)
-    number = jnp.arange(n_edges, dtype=jnp.uint32)
-    ordered = jnp.sort(absent << 31 | place << spare | number, axis=-1)[:, :n_listed]
-    listed = (ordered & ((1 << spare) - 1)).astype(jnp.int32)
-    flipped = jax.random.bernoulli(key_flip, 0.5, listed.shape)
-    return Listing(jnp.where(ordered >> 31 == 0, listed, -1), flipped)
+    place = draw >> (spare + 2) << (spare + 1)
+    number = jnp.arange(n_edges, dtype=jnp.uint32) << 1
+    absent = (~present).astype(jnp.uint32) << 31
+    ordered = jnp.sort(absent | place | number | draw & 1, axis=-1)[..., :n_listed]
+    listed = (ordered >> 1 & (2**spare - 1)).astype(jnp.int32)
+    return Listing(jnp.where(ordered >> 31 == 0, listed, -1), (ordered & 1) == 1)
 
 
 def write(layout: Layout, listing: Listing, maze: Maze) -> Int[Array, "*batch token"]:

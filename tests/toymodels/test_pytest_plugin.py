@@ -8,10 +8,11 @@ from toymodels import pytest_plugin, testing
 
 pytest_plugins = ("pytester",)
 
-PLUGIN = ("-p", "toymodels.pytest_plugin", "-p", "no:cacheprovider", "-p", "no:xdist")
+PLUGIN = ("-p", "toymodels.pytest_plugin", "-p", "no:cacheprovider")
 
 
-def test_fixtures_worlds_and_messages(pytester):
+def test_fixtures_worlds_and_messages(pytester, monkeypatch):
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # it is named below
     pytester.makepyfile(
         """
         import numpy as np

@@ -71,7 +71,7 @@ class ReLU:
 
     def _codes(self, params: base.Params, x: base.X) -> tuple[base.Z, base.X]:
         """z and x_hat; products with very small weights are written out."""
-        if not unrolled.pays(params.W_enc):
+        if not unrolled.pays(params.W_enc, most_rows=8):
             z = self.encode(params, x)
             return z, self.decode(params, z)
         z = jax.nn.relu(_product(x - params.b_dec, params.W_enc) + params.b_enc)

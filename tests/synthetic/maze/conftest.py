@@ -71,7 +71,7 @@ def spanning_trees(size):
     return [frozenset(edges) for edges in subsets if is_spanning_tree(edges, size)]
 
 
-def depth_first_law(size, starts):
+def depth_first_law(size, starts, max_cells=99, max_depth=99):
     """The exact probability of every maze, by following all choices of the search."""
 
     def follow(stack, edges):
@@ -79,7 +79,7 @@ def depth_first_law(size, starts):
             return {edges: Fraction(1)}
         seen = {cell for edge in edges for cell in edge} | {stack[0]}
         new = [cell for cell in around(size, stack[-1]) if cell not in seen]
-        if not new:
+        if not new or len(seen) >= max_cells or len(stack) > max_depth:
             return follow(stack[:-1], edges)
         law = Counter()
         for cell in new:

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from synthetic import random
-from synthetic.maze import generate, lattice
+from synthetic.maze import choice, lattice
 from synthetic.maze.generate import (
     DepthFirst,
     Hallway,
@@ -56,6 +56,13 @@ def test_depth_first_follows_its_exact_law(margin, n_forms, plain):
     expected = plain.depth_first_law(3, starts)
     assert len(expected) == n_forms
     assert_law(mazes(DepthFirst(3, margin=margin), 2, 2**14, plain), expected)
+
+
+@pytest.mark.parametrize(("max_cells", "max_depth"), [(5, 99), (99, 2), (6, 3)])
+def test_constrained_depth_first_follows_its_exact_law(max_cells, max_depth, plain):
+    expected = plain.depth_first_law(3, range(9), max_cells, max_depth)
+    law = DepthFirst(3, max_cells, max_depth)
+    assert_law(mazes(law, 4, 2**14, plain), expected)
 
 
 def test_kruskal_follows_its_exact_law(plain):
@@ -102,9 +109,10 @@ def test_dead_ends_and_path_lengths_are_those_of_a_plain_implementation(law, nam
     n, rng = 1500, np.random.default_rng(7)
     ours = [statistics_of(maze, 5, plain) for maze in mazes(law, 7, n, plain)]
     theirs = [statistics_of(getattr(plain, name)(rng, 5), 5, plain) for _ in range(n)]
-    for ours_one, theirs_one in zip(zip(*ours), zip(*theirs), strict=True):
-        values = sorted(set(ours_one + theirs_one))
-        table = np.array([[s.count(v) for v in values] for s in (ours_one, theirs_one)])
+    for column in range(2):
+        both = [[row[column] for row in found] for found in (ours, theirs)]
+        values = sorted(set(both[0] + both[1]))
+        table = np.array([[found.count(value) for value in values] for found in both])
         rare = table.sum(0) < 20  # Chi-square wants no almost empty cells.
         table = np.column_stack([table[:, ~rare], table[:, rare].sum(1)])
         table = table[:, table.sum(0) > 0]
@@ -172,7 +180,7 @@ def test_percolated_mazes_keep_the_tree_and_open_walls():
     ids=lambda law: type(law).__name__,
 )
 def test_contract_of_laws(law):
-    """Deterministic; one trace for all leaves; vmapped equals looped; within the lattice."""
+    """Deterministic; one trace; vmapped equals looped; within the lattice."""
     key_a, key_b = jax.random.split(random.key(15))
     traces = 0
 
@@ -190,20 +198,21 @@ def test_contract_of_laws(law):
     lattice.require_connections(first)
     assert lattice.to_list(first).sum(-1).max() <= law.max_connections
     keys = jnp.stack([key_a, key_b])
-    both = jax.vmap(lambda key: law.draw(key, 6))(clone(keys))
+    both = jax.jit(jax.vmap(lambda key: law.draw(key, 6)))(clone(keys))
     np.testing.assert_array_equal(both, jnp.stack([first, second]))
     assert traces == 1
 
 
 def test_leaves_are_swept_by_vmap():
     laws = Percolation(4, jnp.array([0.0, 0.5, 1.0]))
-    drawn = jax.vmap(lambda law: law.draw(random.key(16), 64))(laws)
+    drawn = jax.jit(jax.vmap(lambda law: law.draw(random.key(16), 64)))(laws)
     n_open = np.asarray(lattice.to_list(drawn).sum((-1, -2)))
     assert n_open[0] == 0
     assert n_open[2] == 64 * 24
     assert 0 < n_open[1] < 64 * 24
-    depth = jax.vmap(lambda cells: DepthFirst(4, max_cells=cells).draw(random.key(17), 8))
-    found = lattice.to_list(depth(jnp.array([3, 16]))).sum(-1)
+    searches = DepthFirst(4, jnp.array([3, 16]), jnp.array([99, 99]), jnp.array([0, 0]))
+    drawn = jax.jit(jax.vmap(lambda law: law.draw(random.key(17), 8)))(searches)
+    found = lattice.to_list(drawn).sum(-1)
     np.testing.assert_array_equal(found, np.repeat([[2], [15]], 8, axis=1))
 
 
@@ -211,7 +220,7 @@ def test_random_numbers_below_a_count():
     n = 2**16
     draws = jax.random.bits(random.key(18), (n,))
     for count in (1, 3, 25, 961):
-        found = np.asarray(generate.below(draws, jnp.full(n, count)))
+        found = np.asarray(choice.below(draws, jnp.full(n, count)))
         assert found.min() >= 0
         assert found.max() == count - 1
         if count > 1:

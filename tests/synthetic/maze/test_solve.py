@@ -1,5 +1,6 @@
 """Distances, next steps and paths against breadth-first search in plain Python."""
 
+import itertools
 from collections import Counter
 
 import jax
@@ -18,6 +19,11 @@ SURPRISE = 1e-6
 # Nothing but a ring around the square of 3 by 3 cells: two ways round.
 RING = np.zeros((2, 3, 3), bool)
 RING[0, :2, 0] = RING[0, :2, 2] = RING[1, 0, :2] = RING[1, 2, :2] = True
+
+
+draw = jax.jit(lambda law, key, n: law.draw(key, n), static_argnums=2)
+draw_ends = jax.jit(solve.draw_ends)
+grade = jax.jit(solve.grade)
 
 
 @jax.jit
@@ -58,17 +64,17 @@ def test_distances_and_best_moves(case, plain):
 
 
 def test_paths_are_shortest(case, plain):
-    maze, distance, _, _, grade = case
+    maze, distance, _, _, graded = case
     for i in range(N):
         edges = plain.edges_of(maze.connections[i])
         path = [cell for cell in maze.path[i].tolist() if cell >= 0]
         assert maze.path[i, len(path) :].tolist() == [-1] * (SIZE**2 - len(path))
         assert (path[0], path[-1]) == (maze.origin[i], maze.target[i])
         assert len(path) - 1 == distance[i, path[0]]
-        for a, b in zip(path, path[1:], strict=False):
+        for a, b in itertools.pairwise(path):
             assert (min(a, b), max(a, b)) in edges
-    assert grade.shortest.all()
-    assert grade.n_walls.sum() == 0
+    assert graded.shortest.all()
+    assert graded.n_walls.sum() == 0
 
 
 def test_ends_are_connected_and_differ(case):
@@ -101,7 +107,8 @@ def test_every_best_step_is_equally_likely():
     n = 2**13
     full = lattice.from_list(jnp.ones((n, 12), bool), 3)
     origin, target = jnp.zeros(n, int), jnp.full(n, 8)
-    paths = solve.solve(random.key(3), full, origin, target, n_slots=6).path
+    draw_paths = jax.jit(lambda key: solve.solve(key, full, origin, target, 6).path)
+    paths = draw_paths(random.key(3))
     found = Counter(tuple(path[:5]) for path in np.asarray(paths).tolist())
     assert (np.asarray(paths)[:, 5] == -1).all()
     expected = {
@@ -120,8 +127,8 @@ def test_every_best_step_is_equally_likely():
 
 def test_ends_are_uniform_over_pairs_in_a_tree():
     n = 2**14
-    tree = np.asarray(Wilson(3).draw(random.key(4), 1))
-    ends = solve.draw_ends(random.key(5), jnp.broadcast_to(tree, (n, 2, 3, 3)))
+    tree = draw(Wilson(3), random.key(4), 1)
+    ends = draw_ends(random.key(5), jnp.broadcast_to(tree, (n, 2, 3, 3)))
     pairs = Counter(zip(*(np.asarray(end).tolist() for end in ends), strict=True))
     assert len(pairs) == 72
     p = stats.chisquare(list(pairs.values())).pvalue
@@ -130,9 +137,9 @@ def test_ends_are_uniform_over_pairs_in_a_tree():
 
 @pytest.mark.parametrize(("low", "high"), [(3, 4), (1, 2), (50, 60)])
 def test_lengths_are_within_bounds_or_as_long_as_can_be(low, high):
-    connections = Wilson(4).draw(random.key(6), 200)
-    origin, target = solve.draw_ends(random.key(7), connections, low, high)
-    distance = np.asarray(solve.distances(connections, target))
+    connections = draw(Wilson(4), random.key(6), 200)
+    origin, target = draw_ends(random.key(7), connections, low, high)
+    distance = np.asarray(jax.jit(solve.distances)(connections, target))
     steps = distance[np.arange(200), np.asarray(origin)]
     furthest = distance.max(1)
     assert ((steps >= low) | (steps == furthest)).all()
@@ -180,10 +187,10 @@ def test_no_way_leaves_the_origin_alone():
 
 
 def test_batches_of_any_shape(plain):
-    connections = Wilson(4).draw(random.key(9), 6)
+    connections = draw(Wilson(4), random.key(9), 6)
     target = jnp.arange(6)
     flat = solve.distances(connections, target)
     block = solve.distances(connections.reshape(2, 3, 2, 4, 4), target.reshape(2, 3))
     np.testing.assert_array_equal(block.reshape(6, 16), flat)
-    mapped = jax.vmap(solve.distances)(connections, target)
+    mapped = jax.jit(jax.vmap(solve.distances))(connections, target)
     np.testing.assert_array_equal(mapped, flat)
