@@ -35,6 +35,8 @@ SHAPES = {
     "256x2048": (256, 2048, 32),
     "768x4096": (768, 4096, 32),
 }
+# As in dictionary-learning: no auxiliary loss in a short race, as in the peers.
+DEAD_AFTER = 10_000_000
 MODULES = {
     "plain torch": "torch",
     "sae-lens": "sae-lens",
@@ -44,7 +46,8 @@ MODULES = {
 
 def our_step(variant: str, d_model: int, n_latents: int, k: int, bank: np.ndarray) -> Run:
     """Steps of our loop: loss, gradient, Adam, unit rows, dead counters, metrics."""
-    dictionary = ReLU(n_latents) if variant == "relu" else TopK(n_latents, k=k)
+    topk = TopK(n_latents, k=k, dead_after=DEAD_AFTER)
+    dictionary = ReLU(n_latents) if variant == "relu" else topk
     optimizer = training.adam(3e-4, 10**9)
     batches = jax.numpy.asarray(bank)
 

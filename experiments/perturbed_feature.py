@@ -16,7 +16,7 @@ others. The paper says about 2.5 times: at that ratio, 0.4, the pentagon's loss 
 below that of the digons, and the best trained models are pentagons.
 
 Run:     python -m experiments perturbed_feature
-Takes:   about 50 seconds on two cores
+Takes:   about 20 seconds on two cores
 Expect:  curves that cross at 0.27, trained winners that change from digons to pentagons
          there, and for equal densities a crossing at density 0.22
 """
@@ -227,7 +227,7 @@ EXPERIMENT = Experiment(
     name="perturbed_feature",
     question="When does a pentagon give up its rarest feature?",
     source="Elhage et al. 2022, continuous variation of a pentagon",
-    minutes=0.8,
+    minutes=0.4,
     settings=Settings(),
     quick=Settings(trained_ratios=(0.15, 0.4), steps=5_000),
     run=run,

@@ -4,7 +4,7 @@ The phase diagram of "Toy Models of Superposition" (Elhage et al. 2022): two fea
 hidden dimension, ReLU output. The first feature has importance 1; the importance r of the
 extra one and the density p of both vary. Ten models per cell; the one with the highest loss
 is left out and the others averaged, as in the paper. Resolution, optimizer, steps and batch
-are not published: here 40 x 40 cells, Adam with a rate that falls from 0.03 to 0, 2,000
+are not published: here 50 x 50 cells, Adam with a rate that falls from 0.03 to 0, 2,000
 steps of 256 fresh samples.
 
 Beside the trained grid stand two maps that need no training. The paper's templates have
@@ -18,7 +18,7 @@ the density. So the average of nine models is paler than the exact optimum near 
 the lowest densities, where 2,000 steps hold few events; the best of the ten is not.
 
 Run:     python -m experiments phase_diagram
-Takes:   about 40 seconds on two cores
+Takes:   about 35 seconds on two cores
 Expect:  three maps alike: white (dropped) in the upper left, blue (alone) in the upper
          right, orange (an antipodal pair) below, and a triple point at r = 1
 """
@@ -188,7 +188,7 @@ EXPERIMENT = Experiment(
     name="phase_diagram",
     question="When is a second feature dropped, kept alone, or stored beside the first?",
     source="Elhage et al. 2022, superposition as a phase change (n = 2, m = 1)",
-    minutes=0.7,
+    minutes=0.6,
     settings=Settings(),
     quick=Settings(n_importances=20, n_densities=20),
     run=run,

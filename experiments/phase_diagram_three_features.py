@@ -17,7 +17,7 @@ cells only, and its map is blurred. So the best of ten has a map of its own.
 Run:     python -m experiments phase_diagram_three_features
          with --set n_importances=40 --set n_densities=40 at the size of the figure for
          two features
-Takes:   about 45 seconds on two cores
+Takes:   about 20 seconds on two cores
 Expect:  dropped (white) in the upper left, a pair with another feature (orange) in the
          lower left, a dimension of its own (blue) everywhere to the right
 """
@@ -172,7 +172,7 @@ EXPERIMENT = Experiment(
     name="phase_diagram_three_features",
     question="Three features in two dimensions: which one shares, as the third varies?",
     source="Elhage et al. 2022, superposition as a phase change (n = 3, m = 2)",
-    minutes=0.8,
+    minutes=0.4,
     settings=Settings(n_importances=20, n_densities=20),
     quick=Settings(n_importances=12, n_densities=12),
     run=run,

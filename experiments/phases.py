@@ -28,8 +28,8 @@ class Settings:
     steps, batch_size, learning_rate: of Adam; the rate falls linearly to 0.
     """
 
-    n_importances: int = 40
-    n_densities: int = 40
+    n_importances: int = 50
+    n_densities: int = 50
     n_seeds: int = 10
     steps: int = 2_000
     batch_size: int = 256

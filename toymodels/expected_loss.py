@@ -28,7 +28,6 @@ from toymodels.superposition.bottleneck import Params
 _POINTS_PER_PATTERN = 64
 _MOST_POINTS_PER_VALUE = 12
 _FLAT = 1e-12
-_BLOCK = 32
 
 Weights = tuple[
     Float[ArrayLike, "*problem feature hidden"], Float[ArrayLike, "*problem feature"]
@@ -215,7 +214,7 @@ def _of_each(function, params: Weights, density, importance):
     ]
     flat = [x.reshape(-1, *x.shape[len(leading) :]) for x in (W, b, *each)]
     with jax.enable_x64(True):
-        together = ensemble.over_members(function, len(flat[0]), block=_BLOCK)
+        together = ensemble.over_members(function, len(flat[0]))
         found = jax.device_get(jax.jit(together)(*flat))
     return jax.tree.map(lambda x: x.reshape(leading + x.shape[1:]), found)
 

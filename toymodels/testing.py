@@ -3,6 +3,10 @@
     from toymodels.testing import check
     check(MyVariant(n_latents=12), jax.random.key(0))
 
+and for trained dictionaries, whoever made them:
+
+    assert_recovers(sae, world="hierarchy")
+
 Each failure is an AssertionError that says what came, what was expected and the likely fix.
 """
 
@@ -16,9 +20,12 @@ from jaxtyping import Array, Key
 
 from synthetic import SparseFeatures, directions, firing
 from synthetic.base import KnownDirections
+from toymodels.recovery import assert_recovers
 from toymodels.sae import training
 from toymodels.sae.base import Dictionary
 from toymodels.scores import geometry
+
+__all__ = ["assert_recovers", "check", "check_recovers", "easy_world"]
 
 D_MODEL, BATCH = 5, 7
 
@@ -138,7 +145,7 @@ def check_no_retrace(dictionary: Dictionary, params: Any, x: Array) -> None:
 
     as_arrays = jax.tree.map(jnp.asarray, dictionary)
     loss(as_arrays, params)
-    loss(jax.tree.map(lambda leaf: leaf + 1, as_arrays), params)
+    loss(jax.tree.map(_another_value, as_arrays), params)
     _require(
         traces == 1,
         f"the loss was traced {traces} times for two values of its leaves, expected once; "
@@ -168,6 +175,11 @@ def check_recovers(
         f"mcc_dec is {reached:.3f} after {n_steps} steps, expected at least {mcc_dec}; "
         "look at dead latents, the learning rate and the penalty",
     )
+
+
+def _another_value(leaf: Array) -> Array:
+    """Half of a real number, which stays in most ranges; one more than an integer."""
+    return leaf / 2 if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf + 1
 
 
 def _require(holds: bool, sentence: str) -> None:

@@ -16,9 +16,13 @@ MOST_ENTRIES = 64
 Column = Float[Array, " batch"]
 
 
-def pays(W: Float[Array, "row column"]) -> bool:
-    """Whether `W` is small enough to be written out."""
-    return W.size <= MOST_ENTRIES
+def pays(W: Float[Array, "row column"], most_rows: int = MOST_ENTRIES) -> bool:
+    """Whether `W` is small enough to be written out.
+
+    Where x is not drawn column by column, but is itself a product, taking it apart costs
+    more than it saves from about ten columns on: then limit the rows of `W`.
+    """
+    return W.size <= MOST_ENTRIES and W.shape[0] <= most_rows
 
 
 def columns(x: Float[Array, "batch column"]) -> list[Column]:

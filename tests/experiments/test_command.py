@@ -175,7 +175,7 @@ def test_the_same_seed_gives_the_same_record(tmp_path):
 
 @pytest.mark.slow
 def test_an_interrupted_command_resumes_and_ends_the_same(tmp_path, capsys, monkeypatch):
-    tiny = ["toy_intro", "--set=n_densities=2", "--set=n_seeds=2", "--set=n_samples=8192"]
+    tiny = ["toy_intro", "--set=n_densities=2", "--set=n_seeds=2"]
     tiny += ["--set=steps=100", "--set=batch_size=32"]
     command.main([*tiny, "--out", str(tmp_path / "whole")])
 

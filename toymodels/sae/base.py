@@ -92,9 +92,12 @@ def pre_activation(params: Params, x: X) -> Z:
 
 def decode(params: Params, z: Z) -> X:
     """z W_dec + b_dec."""
-    wide = z.shape[-1] > _NARROW
-    product = z @ params.W_dec if wide else _product(z, params.W_dec)
-    return product + params.b_dec
+    return combine(z, params.W_dec) + params.b_dec
+
+
+def combine(z: Z, rows: Float[Array, "latent d_model"]) -> X:
+    """The rows of a decoder summed with weights z."""
+    return z @ rows if z.shape[-1] > _NARROW else _product(z, rows)
 
 
 @jax.custom_vjp

@@ -49,8 +49,14 @@ class FrozenDecoder:
         return self.inner.loss(frozen, x, memory, step)
 
     def after(self, key, state, x):
-        """The state as it is: what `inner` does after a step would move the decoder."""
-        return state
+        """The state as it is, but for what the optimizer does not train (a threshold).
+
+        The rest of what `inner` does after a step would move the decoder.
+        """
+        names = {"W_enc", "b_enc", "W_dec"} & set(state.params._fields)
+        trained = {name: getattr(state.params, name) for name in names}
+        moved = self.inner.after(key, state, x).params
+        return replace(state, params=moved._replace(**trained))
 
 
 @struct.dataclass

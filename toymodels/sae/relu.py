@@ -5,13 +5,13 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jax import lax
 from jaxtyping import Array, ArrayLike
 
 from synthetic.validation import require_range
 from toymodels import unrolled
 from toymodels.fit import Outcome
 from toymodels.sae import base, revival
+from toymodels.sae.penalties import L1, CodePenalty
 
 
 @struct.dataclass
@@ -30,11 +30,13 @@ class ReLU:
             the squared error with x^2).
         revive: when and how dead latents come back, `revival.Resample` or
             `revival.RandomRestart`; None leaves them dead.
+        penalty: of the codes; L1 by default.
     """
 
     n_latents: int = struct.field(pytree_node=False)
     sparsity: ArrayLike = 0.1
     revive: revival.Revival | None = revival.Resample()
+    penalty: CodePenalty = L1()
 
     def __post_init__(self):
         require_range("n_latents", self.n_latents, low=1)
@@ -52,31 +54,24 @@ class ReLU:
     def decode(self, params, z):
         return base.decode(params, z)
 
+    def penalised(self, params, x):
+        """What the penalty counts: the codes."""
+        return self.encode(params, x)
+
     def loss(self, params, x, memory, step):
         z, x_hat = self._codes(base.with_unit_rows(params), x)
         error = base.squared_error(x, x_hat)
-        penalty = jnp.mean(jnp.sum(z, axis=-1))
         metrics = {"squared_error": error, "l0": base.mean_l0(z)}
         memory = revival.count_quiet(memory, z)
-        return error + self.sparsity * penalty, Outcome(metrics, memory)
+        return error + self.sparsity * self.penalty(z), Outcome(metrics, memory)
 
     def after(self, key, state, x):
         state = replace(state, params=base.with_unit_rows(state.params))
-        revive = self.revive
-        if revive is None:
-            return state
-        dead = state.memory > revive.dead_after
-
-        def revived(state):
-            x_hat = self.decode(state.params, self.encode(state.params, x))
-            return revive.restart(key, state, x, x_hat, dead)
-
-        due = revive.is_due(state.step)
-        return lax.cond(due, revived, lambda state: state, state)
+        return revival.when_due(key, self, state, x, self.revive)
 
     def _codes(self, params: base.Params, x: base.X) -> tuple[base.Z, base.X]:
         """z and x_hat; products with very small weights are written out."""
-        if not unrolled.pays(params.W_enc):
+        if not unrolled.pays(params.W_enc, most_rows=8):
             z = self.encode(params, x)
             return z, self.decode(params, z)
         z = jax.nn.relu(_product(x - params.b_dec, params.W_enc) + params.b_enc)

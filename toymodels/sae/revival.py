@@ -4,6 +4,7 @@ A latent is dead when it has been silent for a number of *samples*, whatever the
 size. The counter is a variant's `memory`.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -16,8 +17,8 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, PyTree
 from synthetic.directions import random, unit_rows
 from synthetic.validation import require_range
 from toymodels.fit import State
-from toymodels.sae.base import X, Z
-from toymodels.sae.select import keep_k
+from toymodels.sae.base import Dictionary, X, Z
+from toymodels.sae.select import keep_k_positive
 
 Quiet = Int[Array, " latent"]
 
@@ -38,17 +39,18 @@ def auxk(
     W_dec: Float[Array, "latent d_model"],
     dead: Bool[Array, " latent"],
     k: ArrayLike,
+    keep: Callable[[Z, ArrayLike], Z] = keep_k_positive,
 ) -> Float[Array, ""]:
     """The auxiliary loss of Gao et al. 2024 (arXiv 2406.04093, A.2).
 
     ||r - e||^2 with r the residual, held constant so that nothing flows into the living
     latents, and e = z_dead W_dec from each sample's k largest positive pre-activations
-    among dead latents. 0 when no latent is dead.
+    among dead latents, or those that `keep` selects. 0 when no latent is dead.
     """
     target = lax.stop_gradient(residual)
 
     def error(z_pre: Z, W_dec: Array) -> Float[Array, ""]:
-        z_dead = keep_k(jax.nn.relu(jnp.where(dead, z_pre, 0)), k)
+        z_dead = keep(jnp.where(dead, z_pre, 0), k)
         return jnp.mean(jnp.sum(jnp.square(target - z_dead @ W_dec), axis=-1))
 
     def nothing(z_pre: Z, W_dec: Array) -> Float[Array, ""]:
@@ -140,6 +142,28 @@ class RandomRestart:
         """The state with every dead latent replaced; the data play no part."""
         direction = random(key, *state.params.W_dec.shape)
         return _replaced(state, dead, direction, self.scale)
+
+
+def when_due(
+    key: Key[Array, ""],
+    dictionary: Dictionary,
+    state: State,
+    x: Float[Array, "batch d_model"],
+    revive: Revival | None,
+) -> State:
+    """The state after a round of `revive` where one is due, else as it is.
+
+    For variants whose memory is the counter of `count_quiet`.
+    """
+    if revive is None:
+        return state
+    dead = state.memory > revive.dead_after
+
+    def revived(state: State) -> State:
+        x_hat = dictionary.decode(state.params, dictionary.encode(state.params, x))
+        return revive.restart(key, state, x, x_hat, dead)
+
+    return lax.cond(revive.is_due(state.step), revived, lambda state: state, state)
 
 
 def _is_round(step: Int[Array, ""], every: ArrayLike, until: ArrayLike) -> Bool[Array, ""]:

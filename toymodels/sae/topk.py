@@ -10,7 +10,7 @@ from jaxtyping import ArrayLike
 from synthetic.validation import require_range
 from toymodels.fit import Outcome
 from toymodels.sae import base, revival
-from toymodels.sae.select import keep_k
+from toymodels.sae.select import annealed, keep_k
 
 
 @struct.dataclass
@@ -59,9 +59,7 @@ class TopK:
 
     def k_at(self, step):
         """How many latents stay on at a training step."""
-        left = jnp.clip(1 - step / self.anneal_steps, 0, 1)
-        k = jnp.asarray(self.k)
-        return k + jnp.round(jnp.maximum(self.k_start - k, 0) * left)
+        return jnp.round(annealed(step, self.k, self.k_start, self.anneal_steps))
 
     def loss(self, params, x, memory, step):
         z_pre = base.pre_activation(params, x)

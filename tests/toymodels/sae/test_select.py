@@ -5,7 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from toymodels.sae.select import keep_k, kth_largest
+from toymodels.sae.select import (
+    annealed,
+    batch_kth_largest,
+    keep_batch_k,
+    keep_k,
+    keep_k_signed,
+    kth_largest,
+)
 
 
 @pytest.mark.parametrize(
@@ -57,3 +64,74 @@ def test_gradient_flows_through_the_kept_entries_only():
         z
     )
     np.testing.assert_array_equal(gradient, [[1.0, 0.0, 3.0, 0.0]])
+
+
+@pytest.mark.parametrize(
+    ("shape", "k"), [((1, 1), 1), ((7, 33), 5), ((64, 128), 1.8), ((3, 5, 9), 0.4)]
+)
+def test_batch_selection_counts_exactly_and_equals_a_sort(shape, k):
+    z = np.random.default_rng(0).gamma(0.3, size=shape).astype(np.float32)
+    kept = np.asarray(keep_batch_k(jnp.asarray(z), k))
+    count = round(k * np.prod(shape[:-1]))
+    last = np.sort(z, axis=None)[-count]
+    np.testing.assert_array_equal(kept, np.where(z >= last, z, 0))
+    assert (kept > 0).sum() == count
+
+
+def batch_passes(z, k):
+    """How many entries stay, and that the search came to an end."""
+    return int((keep_batch_k(jnp.asarray(z, jnp.float32), k) > 0).sum())
+
+
+def test_batch_selection_on_hard_distributions():
+    """Two far modes, values of every scale, one giant, nearly equal values."""
+    rng = np.random.default_rng(1)
+    modes = np.where(rng.random((40, 50)) < 0.1, 1e6 + rng.random((40, 50)) * 1e5, 1e-6)
+    scales = np.float32(10.0) ** rng.uniform(-30, 38, (40, 50))
+    giant = rng.random((40, 50)) * 1e-3
+    giant[3, 4] = 1e30
+    near = 1 + np.arange(2_000).reshape(40, 50) * 2.0**-23
+    for z in (scales, giant, near):
+        for count in (1, 2, 77, 1_000, 1_999):
+            assert batch_passes(z, count / 40) == count
+    positive = int((modes > 1).sum())
+    assert batch_passes(modes, positive / 40) == positive
+    # One more than the upper mode has: all of the lower mode ties with the first of it.
+    assert batch_passes(modes, (positive + 1) / 40) == 2_000
+
+
+def test_batch_selection_at_its_edges():
+    z = jnp.array([[0.0, 0.0, 3.0], [1.0, 0.0, 0.0]])
+    assert batch_kth_largest(z, 2) == 0
+    np.testing.assert_array_equal(keep_batch_k(z, 2), z)
+    np.testing.assert_array_equal(keep_batch_k(z * 0, 1), 0 * z)
+    ties = jnp.array([[2.0, 1.0, 1.0], [1.0, 0.5, 0.0]])
+    np.testing.assert_array_equal(keep_batch_k(ties, 1), [[2.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
+    for bad in (jnp.nan, jnp.inf):
+        keep_batch_k(z.at[0, 0].set(bad), 0.5).block_until_ready()  # comes to an end
+
+
+def test_batch_k_can_be_swept_by_vmap():
+    z = jnp.asarray(np.random.default_rng(0).random((64, 20), np.float32))
+    ks = jnp.array([0.25, 1.5, 20])
+    kept = jax.jit(jax.vmap(keep_batch_k, in_axes=(None, 0)))(z, ks)
+    np.testing.assert_array_equal((kept > 0).sum((1, 2)), [16, 96, 1280])
+
+
+def test_batch_gradient_flows_through_the_kept_entries_only():
+    z = jnp.array([[5.0, 1.0], [4.0, 2.0]])
+    weights = jnp.array([[1.0, 2.0], [3.0, 4.0]])
+    gradient = jax.grad(lambda z: jnp.sum(keep_batch_k(z, 1) * weights))(z)
+    np.testing.assert_array_equal(gradient, [[1.0, 0.0], [3.0, 0.0]])
+
+
+def test_signed_selection_is_by_magnitude():
+    z = jnp.array([[5.0, -6.0, 0.5, -1.0]])
+    np.testing.assert_array_equal(keep_k_signed(z, 2), [[5.0, -6.0, 0.0, 0.0]])
+    np.testing.assert_array_equal(keep_k_signed(z[None], 3), [[[5.0, -6.0, 0.0, -1.0]]])
+
+
+def test_k_falls_linearly():
+    found = [float(annealed(step, 2, 10, 4)) for step in range(6)]
+    assert found == [10, 8, 6, 4, 2, 2]
+    assert float(annealed(0, 3, 0, 1)) == 3

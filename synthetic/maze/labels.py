@@ -1,0 +1,224 @@
+"""What is true of a maze, and of every token of its sequence: the answer key.
+
+`of_maze` tells what holds for the whole maze, `at_tokens` what holds at a place of the
+sequence: which connection is being read, which were read so far, where the path is and what
+it may do next. `stack` makes one vector of the yes-or-no labels of a maze, in the order of
+`names`; `parents` says which of them imply which.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from synthetic.maze import lattice, solve
+from synthetic.maze.lattice import MOVES, Maze
+from synthetic.maze.tokens import Layout, Listing
+
+
+class Labels(NamedTuple):
+    """Attributes:
+    connection: [*batch, connection], open.
+    wall: closed, the complement.
+    path_connection: on the path.
+    reachable: [*batch, cell], there is a way to the target.
+    on_path: on the path, ends among them.
+    origin: where the path begins.
+    target: where it ends.
+    dead_end: one connection.
+    corridor: two.
+    junction: three or four.
+    fork: on the path, and there is a way other than along the path.
+    best: [*batch, cell, 4], the move leads one step nearer to the target.
+    tie: [*batch, cell], more than one move does.
+    legal: [*batch, cell, 4], the move is open.
+    degree: [*batch, cell], number of connections.
+    distance: steps to the target, -1 where there is no way.
+    open_below: [*batch, n - 1], connections between each row and the next.
+    open_beside: [*batch, n - 1], between each column and the next.
+    """
+
+    connection: Bool[Array, "*batch connection"]
+    wall: Bool[Array, "*batch connection"]
+    path_connection: Bool[Array, "*batch connection"]
+    reachable: Bool[Array, "*batch cell"]
+    on_path: Bool[Array, "*batch cell"]
+    origin: Bool[Array, "*batch cell"]
+    target: Bool[Array, "*batch cell"]
+    dead_end: Bool[Array, "*batch cell"]
+    corridor: Bool[Array, "*batch cell"]
+    junction: Bool[Array, "*batch cell"]
+    fork: Bool[Array, "*batch cell"]
+    best: Bool[Array, "*batch cell 4"]
+    tie: Bool[Array, "*batch cell"]
+    legal: Bool[Array, "*batch cell 4"]
+    degree: Int[Array, "*batch cell"]
+    distance: Int[Array, "*batch cell"]
+    open_below: Int[Array, "*batch row"]
+    open_beside: Int[Array, "*batch column"]
+
+
+NOWHERE = 2**30
+STACKED = Labels._fields[: Labels._fields.index("best") + 1]
+
+
+class TokenLabels(NamedTuple):
+    """Labels of every token; false or -1 where they say nothing.
+
+    Attributes:
+        listing: [*batch, token, connection], the one whose second cell or `;` this is.
+        listed: the list has told of it, up to and with this token.
+        here: [*batch, token, cell], the cell of the path that this token is.
+        visited: cells of the path up to and with this token.
+        legal: [*batch, token, 4], open moves from here.
+        best: moves from here that lead nearer to the target.
+        to_go: [*batch, token], steps from here to the target.
+    """
+
+    listing: Bool[Array, "*batch token connection"]
+    listed: Bool[Array, "*batch token connection"]
+    here: Bool[Array, "*batch token cell"]
+    visited: Bool[Array, "*batch token cell"]
+    legal: Bool[Array, "*batch token 4"]
+    best: Bool[Array, "*batch token 4"]
+    to_go: Int[Array, "*batch token"]
+
+
+def of_maze(maze: Maze) -> Labels:
+    """The labels of whole mazes."""
+    n_cells = maze.size**2
+    cell = jnp.arange(n_cells)
+    connection = lattice.to_list(maze.connections)
+    legal = lattice.legal_moves(maze.connections)
+    degree = legal.sum(-1)
+    distance = solve.distances(maze.connections, maze.target)
+    best = solve.next_moves(maze.connections, distance)
+    on_path = (maze.path[..., None] == cell).any(-2)
+    path_connection = _walked(maze)
+    along = lattice.legal_moves(lattice.from_list(path_connection, maze.size)).sum(-1)
+    return Labels(
+        connection=connection,
+        wall=~connection,
+        path_connection=path_connection,
+        reachable=distance >= 0,
+        on_path=on_path,
+        origin=maze.origin[..., None] == cell,
+        target=maze.target[..., None] == cell,
+        dead_end=degree == 1,
+        corridor=degree == 2,
+        junction=degree >= 3,
+        fork=on_path & (degree > along),
+        best=best,
+        tie=best.sum(-1) > 1,
+        legal=legal,
+        degree=degree,
+        distance=distance,
+        open_below=maze.connections[..., 0, :-1, :].sum(-1),
+        open_beside=maze.connections[..., 1, :, :-1].sum(-2),
+    )
+
+
+def _walked(maze: Maze) -> Bool[Array, "*batch connection"]:
+    """The connections that the path takes."""
+    upper, lower = lattice.ends(maze.size).T
+    a, b = maze.path[..., :-1, None], maze.path[..., 1:, None]
+    there, back = (a == upper) & (b == lower), (a == lower) & (b == upper)
+    return (there | back).any(-2)
+
+
+def at_tokens(layout: Layout, listing: Listing, maze: Maze) -> TokenLabels:
+    """The labels of every token of the sequences that `tokens.write` makes of these."""
+    token = jnp.arange(layout.n_tokens)[:, None]
+    slot = layout.slots.start + 4 * jnp.arange(layout.n_listed)
+    connection = jnp.arange(lattice.n_connections(layout.size))
+    read = _first(listing.connection, connection, slot + 2)  # a <--> b ; : from b on.
+    step = layout.first_step + jnp.arange(layout.n_path)
+    reached = _first(maze.path, jnp.arange(layout.size**2), step)
+    distance = solve.distances(maze.connections, maze.target)
+
+    def on_path(values: Array) -> Array:
+        index = jnp.maximum(maze.path, 0)[..., None]
+        found = jnp.take_along_axis(values, index, axis=-2)
+        found = jnp.where(maze.path[..., None] >= 0, found, jnp.zeros_like(found))
+        after = layout.n_tokens - layout.first_step - layout.n_path
+        pad = [(0, 0)] * (found.ndim - 2) + [(layout.first_step, after), (0, 0)]
+        return jnp.pad(found, pad)
+
+    return TokenLabels(
+        listing=(token == read) | (token == read + 1),
+        listed=token >= read,
+        here=token == reached,
+        visited=token >= reached,
+        legal=on_path(lattice.legal_moves(maze.connections)),
+        best=on_path(solve.next_moves(maze.connections, distance)),
+        to_go=on_path(distance[..., None] + 1)[..., 0] - 1,
+    )
+
+
+def _first(
+    values: Int[Array, "*batch slot"], wanted: Int[Array, " n"], place: Int[Array, " slot"]
+) -> Int[Array, "*batch 1 n"]:
+    """The place of the slot that holds each wanted value; beyond all where none does."""
+    held = values[..., None] == wanted
+    return jnp.where(held, place[:, None], NOWHERE).min(-2, keepdims=True)
+
+
+def stack(labels: Labels) -> Float[Array, "*batch feature"]:
+    """The yes-or-no labels of a maze as features, 1 or 0, in the order of `names`."""
+    batch = labels.connection.shape[:-1]
+    parts = [getattr(labels, name).reshape(*batch, -1) for name in STACKED]
+    return jnp.concatenate(parts, axis=-1).astype(jnp.float32)
+
+
+def names(size: int) -> list[str]:
+    """A name for every feature of `stack`: what, and of which cell or connection."""
+    cells = [f"({row},{column})" for row, column in np.ndindex(size, size)]
+    edges = [f"{cells[a]}-{cells[b]}" for a, b in lattice.ends(size)]
+    moves = [f"{cell} {move}" for cell in cells for move in MOVES]
+    places = {"connection": edges, "wall": edges, "path_connection": edges, "best": moves}
+    return [f"{name} {of}" for name in STACKED for of in places.get(name, cells)]
+
+
+def groups(size: int) -> dict[str, slice]:
+    """Where each kind of label is in `stack`."""
+    n_edges, n_cells = lattice.n_connections(size), size**2
+    widths = {"connection": n_edges, "wall": n_edges, "path_connection": n_edges}
+    widths["best"] = 4 * n_cells
+    found, start = {}, 0
+    for name in STACKED:
+        stop = start + widths.get(name, n_cells)
+        found[name] = slice(start, stop)
+        start = stop
+    return found
+
+
+def parents(size: int) -> Int[np.ndarray, " feature"]:
+    """A feature that each feature of `stack` implies, -1 where there is none.
+
+    What is on the path is open, and can reach the target; ends and forks are on the path; a
+    best move is a connection. This holds where there is a way from origin to target. A best
+    move out of the lattice never happens and has no parent.
+    """
+    where = groups(size)
+    cells, edges = np.arange(size**2), np.arange(lattice.n_connections(size))
+    above = {
+        "path_connection": where["connection"].start + edges,
+        "on_path": where["reachable"].start + cells,
+        "best": _connection_of_move(size).reshape(-1),
+    }
+    above |= dict.fromkeys(("origin", "target", "fork"), where["on_path"].start + cells)
+    found = np.full(where["best"].stop, -1)
+    for name, parent in above.items():
+        found[where[name]] = parent
+    return found
+
+
+def _connection_of_move(size: int) -> Int[np.ndarray, "cell 4"]:
+    number = np.full((size**2, 4), -1)
+    upper, lower = lattice.ends(size).T
+    edges = np.arange(len(upper))
+    is_down = edges < size * (size - 1)
+    number[upper, np.where(is_down, 1, 3)] = edges
+    number[lower, np.where(is_down, 0, 2)] = edges
+    return number

@@ -1,0 +1,104 @@
+"""Many dictionaries at once: all members of a study as one compiled program."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, ArrayLike, Key, PyTree
+
+from synthetic.base import GroundTruth
+from toymodels import ensemble, fit
+from toymodels.sae import training
+from toymodels.sae.base import Dictionary
+
+
+def fit_many(
+    key: Key[Array, " member"],
+    dictionaries: Dictionary,
+    worlds: GroundTruth,
+    params: PyTree,
+    n_steps: int = 4_000,
+    batch_size: int = 1024,
+    learning_rate: ArrayLike = 3e-3,
+    decay: float = 0.3,
+    learns: PyTree | None = None,
+    one_world: bool = False,
+    block: int | None = None,
+    chunk: int = 500,
+    progress: Callable[[int, dict[str, Any]], None] = lambda step, metrics: None,
+    checkpoints: fit.Checkpoints | None = None,
+    measure: fit.Measure = fit.nothing,
+) -> tuple[PyTree, fit.History]:
+    """Fits each dictionary to its world from given weights.
+
+    Members differ in the values of leaves: of the dictionary (penalties), of the world
+    (probabilities, directions), of the weights they start from, and in the data key.
+
+    Args:
+        key: of each member's data; members with equal keys see the same draws.
+        dictionaries: one pytree whose leaves are stacked along the members.
+        worlds: likewise.
+        params: likewise; where training starts.
+        n_steps, batch_size: of every member.
+        learning_rate, decay: of `training.adam`.
+        learns: a pytree like `params`; a leaf is one truth value per member. Where it is
+            False that part of the weights gets no gradient.
+        one_world: `worlds` is a single world that all members share.
+        block: see `ensemble.over_members`.
+        chunk, progress, checkpoints, measure: see `fit.run`.
+
+    Returns:
+        The weights, stacked along the members, and one row per chunk.
+
+    Raises:
+        NonFiniteLossError: a loss became NaN or infinite.
+    """
+    optimizer = training.adam(learning_rate, n_steps, decay)
+    n_members = len(key)
+    if learns is None:
+        learns = jax.tree.map(lambda _: jnp.ones(n_members, bool), params)
+
+    def advance(key, dictionary, learns, state, world, n):
+        def loss(params, x, memory, step):
+            return dictionary.loss(_held(params, learns), x, memory, step)
+
+        return fit.advance(
+            key,
+            state,
+            n,
+            loss=loss,
+            sample=lambda key: world.sample(key, batch_size).x,
+            optimizer=optimizer,
+            after=dictionary.after,
+        )
+
+    together = ensemble.over_members(advance, n_members, 1 + one_world, block)
+    states = jax.vmap(lambda d, p: fit.start(p, optimizer, d.memory(p)))(
+        dictionaries, params
+    )
+
+    @jax.jit
+    def step_chunk(dictionaries, learns, states, worlds, n):
+        return together(key, dictionaries, learns, states, worlds, n)
+
+    state, history = fit.run(
+        lambda states, n: step_chunk(dictionaries, learns, states, worlds, n),
+        states,
+        n_steps,
+        chunk,
+        progress,
+        checkpoints,
+        measure,
+    )
+    return state.params, history
+
+
+def _held(params: PyTree, learns: PyTree) -> PyTree:
+    """The same weights, those that do not learn cut off from the gradient."""
+    return jax.tree.map(
+        lambda leaf, is_free: jnp.where(is_free, leaf, lax.stop_gradient(leaf)),
+        params,
+        learns,
+    )
