@@ -59,8 +59,8 @@ class Settings:
     n_fixed: int = 50_000
     penalty: float = 0.16
     n_seeds: int = 5
-    steps: int = 3_000
-    batch_size: int = 1024
+    steps: int = 9_000
+    batch_size: int = 512
     learning_rate: float = 1e-3
 
 

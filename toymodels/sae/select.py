@@ -83,7 +83,7 @@ def annealed(
 ) -> Float[Array, ""]:
     """k_start at step 0, falling linearly to k over `anneal_steps`; k if k_start <= k."""
     left = jnp.clip(1 - step / anneal_steps, 0, 1)
-    return k + jnp.maximum(jnp.asarray(k_start) - k, 0) * left
+    return jnp.asarray(k) + jnp.maximum(jnp.asarray(k_start) - k, 0) * left
 
 
 def _rows_per_block(batch: int, n_latents: int) -> int:
@@ -107,9 +107,9 @@ def _count_in_batch(chosen: Bool[Array, "one row latent"]) -> Int[Array, " one"]
 
 
 def _bisect(
-    z: Float[Array, "group *entry"],
+    z: Float[Array, " group *entry"],
     k: ArrayLike,
-    count: Callable[[Bool[Array, "group *entry"]], Array] = _count,
+    count: Callable[[Bool[Array, " group *entry"]], Array] = _count,
 ) -> Float[Array, " group"]:
     def unfinished(carry) -> Bool[Array, ""]:
         return jnp.any(~carry[2])
