@@ -43,7 +43,7 @@ class Rows(NamedTuple):
 
 
 def require_samples(x: X, n_latents: int) -> None:
-    """Raises ValueError unless `x` is [sample, d_model], finite, `sample` >= `n_latents`."""
+    """Raises ValueError unless `x` [sample, d_model] is finite, with enough samples."""
     if jnp.ndim(x) != 2:
         raise ValueError(
             f"x has shape {jnp.shape(x)}, expected [sample, d_model]; stack the samples"

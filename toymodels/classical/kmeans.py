@@ -60,10 +60,11 @@ def seeds(key, x: X, n_latents: int) -> W:
     def add(i, carry):
         centres, distance = carry
         # Samples on a centre have no chance, unless all are.
-        weight = jnp.where(distance.max() > 0, jnp.log(distance), 0)
+        alike = (i == 0) | (distance.max() == 0)
+        weight = jnp.where(alike, 0, jnp.log(distance))
         chosen = x[jax.random.categorical(jax.random.fold_in(key, i), weight)]
         centres = centres.at[i].set(chosen)
         return centres, jnp.minimum(distance, jnp.sum(jnp.square(x - chosen), axis=1))
 
     empty = jnp.zeros((n_latents, x.shape[1]), x.dtype)
-    return lax.fori_loop(0, n_latents, add, (empty, jnp.ones(len(x), x.dtype)))[0]
+    return lax.fori_loop(0, n_latents, add, (empty, jnp.full(len(x), jnp.inf, x.dtype)))[0]

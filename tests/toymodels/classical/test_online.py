@@ -20,9 +20,9 @@ def test_a_pass_over_the_rows_by_hand():
     np.testing.assert_allclose(found, [[1, 0], np.array([1, 3]) / 10**0.5], atol=1e-6)
 
 
-def test_it_finds_a_planted_dictionary(planted, fitted):
-    method = OnlineDictionary(20, penalty=0.1, steps=400, batch_size=128)
-    params = fitted(method, random.key(2), planted.x)
+def test_it_finds_a_planted_dictionary(planted, best_fit):
+    method = OnlineDictionary(16, penalty=0.1, steps=400, batch_size=128)
+    params = best_fit(method, random.key(2), planted.x)
     assert geometry.mcc_dec(geometry.cosines(params.W_dec, planted.atoms)) > 0.98
 
 
