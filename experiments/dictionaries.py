@@ -56,7 +56,7 @@ class Settings:
     n_samples: int = 1 << 14
 
 
-Make = Callable[[int, float, int], sae.Dictionary]
+Make = Callable[[int, float, int], Any]
 
 
 def _prefixes(n: int) -> tuple[int, ...]:
@@ -64,7 +64,7 @@ def _prefixes(n: int) -> tuple[int, ...]:
     return (n // 4, n // 2, n)
 
 
-def _steered(make: Callable[[int], sae.Dictionary]) -> Make:
+def _steered(make: Callable[[int], Any]) -> Make:
     """A penalised variant whose L0 is steered."""
     return lambda n, l0, steps: sae.Controlled(make(n), target_l0=l0)
 
