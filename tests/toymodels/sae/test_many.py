@@ -38,8 +38,8 @@ def fitted(members, **options):
 @pytest.fixture(scope="module")
 def together(members):
     """Fitted in chunks and blocks; the first holds b_dec, the last learns nothing."""
-    learns = Params(*[np.array([True, True, False])] * 4)
-    learns = learns._replace(b_dec=np.array([False, True, False]))
+    learns = dict.fromkeys(("W_enc", "b_enc", "W_dec"), np.array([True, True, False]))
+    learns["b_dec"] = np.array([False, True, False])
     return fitted(members, chunk=15, block=2, learns=learns)
 
 
