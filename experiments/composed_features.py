@@ -18,8 +18,8 @@ minima, along the features and along the diagonals. Per sample the features cost
 the values, the diagonals sqrt(2) times the larger one. With a share s of one-hot samples
 the truth is cheaper above s = (A2 - D2) / (A2 - D2 + D1 - A1), A and D being the mean costs
 along features and diagonals, of composed (2) and one-hot (1) samples: 2 - sqrt(2) = 0.586
-for equal values, 0.216 for independent ones. But the diagonals stay a minimum for longer: at
-any share for equal values, whose cost has a kink there, and up to 4/7 for independent ones
+for equal values, 0.216 for independent ones. But the diagonals stay a minimum for longer:
+at any share for equal values, whose cost has a kink there, up to 4/7 for independent ones
 (`held_until`). So training ends where its start leads, and compositions persist well beyond
 the share at which they cost more. About a fifth of the dictionaries find neither: two
 latents share a direction.
