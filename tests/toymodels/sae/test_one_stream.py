@@ -1,5 +1,7 @@
 """Variants on one stream: as if each were alone, however the run is cut."""
 
+import operator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -64,11 +66,9 @@ def test_each_member_ends_where_it_would_alone(advance, states, members, easy_wo
         lambda d, s, n: training.advance(jax.random.clone(KEY), d, s, n, **settings)
     )
     for name, i in (("relu", 1), ("topk", 0), ("topk", 2)):
-        dictionary, state = jax.tree.map(
-            lambda leaf: leaf[i], (members[name], states[name])
-        )  # noqa: B023
+        own = (members[name], states[name], together[name])
+        dictionary, state, found = jax.tree.map(operator.itemgetter(i), own)
         moved, chunk = alone(dictionary, state, 5)
-        found = jax.tree.map(lambda leaf: leaf[i], together[name])  # noqa: B023
         # Two programs for the same sums in float32, five steps of size 0.01.
         np.testing.assert_allclose(found.params.W_dec, moved.params.W_dec, atol=1e-5)
         assert int(found.step) == int(moved.step) == 5
