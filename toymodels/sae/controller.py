@@ -15,10 +15,9 @@ from jaxtyping import Array, ArrayLike, Bool, Float
 from synthetic.validation import require_range
 from toymodels.sae.base import Dictionary
 
-PUBLISHED_GAIN = 3e-4
+PUBLISHED_GAIN, PUBLISHED_DAMPING = 3e-4, 0.01
 _KEEP_L0, _KEEP_RATE = 0.99, 0.95
 _STEEPNESS = 10.0
-_DAMPING = 0.01
 _LOWEST, _HIGHEST = 0.01, 100.0
 
 
@@ -45,13 +44,17 @@ def start() -> Control:
 
 
 def update(
-    control: Control, l0: Float[Array, ""], target: ArrayLike, gain: ArrayLike
+    control: Control,
+    l0: Float[Array, ""],
+    target: ArrayLike,
+    gain: ArrayLike,
+    damping: ArrayLike,
 ) -> Control:
     """The state after a batch with mean L0 `l0`.
 
     multiplier <- multiplier * (1 +- gain g tanh(10 |l0 - target| / target)), with plus
-    while the running L0 is above the target. g is 0.01 while it moves towards the target
-    by itself, else 1.
+    while the running L0 is above the target. g is `damping` while it moves towards the
+    target already, else 1.
     """
     smooth = jnp.where(
         control.is_started, control.l0 + (1 - _KEEP_L0) * (l0 - control.l0), l0
@@ -59,8 +62,8 @@ def update(
     change = jnp.where(control.is_started, smooth - control.l0, 0)
     rate = _KEEP_RATE * control.rate + (1 - _KEEP_RATE) * change
     error = smooth - target
-    damping = jnp.where(error * rate < 0, _DAMPING, 1)
-    by = gain * damping * jnp.tanh(_STEEPNESS * error / target)
+    share = jnp.where(error * rate < 0, damping, 1)
+    by = gain * share * jnp.tanh(_STEEPNESS * error / target)
     multiplier = jnp.clip(control.multiplier * (1 + by), _LOWEST, _HIGHEST)
     return Control(smooth, rate, multiplier, jnp.asarray(True))
 
@@ -78,17 +81,23 @@ class Controlled:
             decades.
         target_l0: mean number of latents on in a sample; a leaf.
         gain: largest relative change of the multiplier in a step; a leaf. The published
-            3e-4 (`PUBLISHED_GAIN`) is for some 200,000 steps and would change it by at
-            most 1.8 in 2,000; the default is for runs of a few thousand.
+            3e-4 (`PUBLISHED_GAIN`) is for some 200,000 steps and would change it by a
+            factor of at most 1.8 in 2,000; the default is for runs of a few thousand. Twice
+            the default swings more and more where the learning rate falls to 0.
+        damping: share of the gain while L0 moves towards the target; a leaf. In most of a
+            short run L0 falls by itself, however slowly, and with the published 0.01
+            (`PUBLISHED_DAMPING`) the multiplier would wait for it.
     """
 
     inner: Dictionary
     target_l0: ArrayLike
-    gain: ArrayLike = 2e-2
+    gain: ArrayLike = 1e-2
+    damping: ArrayLike = 0.1
 
     def __post_init__(self):
         require_range("target_l0", self.target_l0, low=1e-6, fix="an L0 is positive")
         require_range("gain", self.gain, low=0.0)
+        require_range("damping", self.damping, low=0.0)
         _require_penalised(self.inner)
 
     @property
@@ -112,7 +121,9 @@ class Controlled:
         inner, control = memory
         dictionary = _steered(self.inner, control.multiplier)
         value, outcome = dictionary.loss(params, x, inner, step)
-        control = update(control, outcome.metrics["l0"], self.target_l0, self.gain)
+        control = update(
+            control, outcome.metrics["l0"], self.target_l0, self.gain, self.damping
+        )
         metrics = outcome.metrics | {"multiplier": control.multiplier}
         return value, outcome._replace(metrics=metrics, memory=(outcome.memory, control))
 

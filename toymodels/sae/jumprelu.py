@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Bool, Float
 
 from synthetic.validation import require_range
 from toymodels.fit import Outcome
@@ -99,15 +99,18 @@ class JumpReLU:
     x_hat = z W_dec + b_dec. The thresholds learn through the pseudo-gradients of `jump`
     and `heaviside`. After each step the rows of W_dec are scaled to length 1, so that
     thresholds and bandwidth are magnitudes in units of x, and thresholds below 0 become 0.
-    As in `ReLU` the loss scales the rows too. Dead latents come back by `revival.auxk`.
+    As in `ReLU` the loss scales the rows too. Dead latents come back by `revival.auxk`
+    and `out_of_reach`, which together bring more of them back than each alone.
 
     A threshold learns from the samples whose z_pre lies within half a bandwidth of it, so
-    the bandwidth must fit the data. The rule: with a the typical magnitude of a feature
-    that is present, thresholds start at a / 2 and the bandwidth is a / 2. For a tied start
-    with unit rows that is the order of the standard deviation of z_pre,
-    sqrt(E||x||^2 / d_model). Both are given relative to the leaf `scale`, which is a
-    (`typical_magnitude` estimates it); so is the weight of the penalty: a latent is worth
-    its place where it lowers the squared error by sparsity * scale^2.
+    the bandwidth must fit the data. Too narrow, hardly a sample counts. Too wide, the
+    window reaches the many samples without the feature, whose z_pre is near 0: they hold
+    the threshold at half a bandwidth, whatever the penalty. The rule: with a the typical
+    magnitude of a feature that is present, thresholds start at a / 2 and the bandwidth is
+    a / 2. For a tied start with unit rows that is the order of the standard deviation of
+    z_pre, sqrt(E||x||^2 / d_model). Both are given relative to the leaf `scale`, which is
+    a (`typical_magnitude` estimates it); so is the weight of the penalty: a latent is
+    worth its place where it lowers the squared error by sparsity * scale^2.
 
     Attributes:
         n_latents: dictionary size; static, it changes shapes.
@@ -120,7 +123,8 @@ class JumpReLU:
         to_input: share of the pseudo-gradient that also goes to z_pre, 0 in Rajamanoharan
             et al., 1 in Anthropic's form; a leaf.
         warmup_steps: over how many steps the penalty's weight rises from 0; a leaf.
-        aux: weight of the auxiliary loss of dead latents; a leaf.
+        aux: weight of `revival.auxk`, which turns dead latents to what is missing; a leaf.
+        pre_act: weight of scale * `out_of_reach`, which lets them fire again; a leaf.
         dead_after: samples of silence after which a latent counts as dead; a leaf.
     """
 
@@ -132,8 +136,9 @@ class JumpReLU:
     start: ArrayLike = 0.5
     to_input: ArrayLike = 0.0
     warmup_steps: ArrayLike = 0
-    aux: ArrayLike = 1 / 32
-    dead_after: ArrayLike = 20_000
+    aux: ArrayLike = 1.0
+    pre_act: ArrayLike = 0.01
+    dead_after: ArrayLike = 10_000
 
     def __post_init__(self):
         require_range("n_latents", self.n_latents, low=1)
@@ -144,6 +149,7 @@ class JumpReLU:
         require_range("start", self.start, low=0.0, fix="codes would be negative")
         require_range("warmup_steps", self.warmup_steps, low=0)
         require_range("aux", self.aux, low=0.0)
+        require_range("pre_act", self.pre_act, low=0.0)
 
     def init(self, key, d_model):
         start = jnp.full(self.n_latents, self.start * self.scale, jnp.float32)
@@ -169,7 +175,9 @@ class JumpReLU:
         weight = self.sparsity * self.scale**2 * warm_up(step, self.warmup_steps)
         dead = memory > self.dead_after
         aux = revival.auxk(x - x_hat, z_pre, params.W_dec, dead, x.shape[-1] // 2)
-        value = error + weight * self.penalty(z / self.scale, on) + self.aux * aux
+        reach = self.scale * out_of_reach(z_pre, params.threshold, dead)
+        revived = self.aux * aux + self.pre_act * reach
+        value = error + weight * self.penalty(z / self.scale, on) + revived
         metrics = {"squared_error": error, "l0": base.mean_l0(z), "dead": dead.mean()}
         return value, Outcome(metrics, revival.count_quiet(memory, z))
 
@@ -177,6 +185,18 @@ class JumpReLU:
         params = base.with_unit_rows(state.params)
         threshold = jnp.maximum(params.threshold, 0)
         return replace(state, params=params._replace(threshold=threshold))
+
+
+def out_of_reach(
+    z_pre: Z, threshold: Float[Array, " latent"], dead: Bool[Array, " latent"]
+) -> Float[Array, ""]:
+    """sum over dead latents of relu(threshold - z_pre) (Anthropic, January 2025).
+
+    Where z_pre stays more than half a bandwidth below its threshold, nothing else moves
+    the threshold.
+    """
+    below = jax.nn.relu(threshold - z_pre)
+    return jnp.mean(jnp.sum(jnp.where(dead, below, 0), axis=-1))
 
 
 def typical_magnitude(x: X, l0: ArrayLike) -> Float[Array, ""]:
