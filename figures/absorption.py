@@ -40,7 +40,12 @@ def _draw_matrix(panel: Axes, matrix: np.ndarray):
     for (row, column), value in np.ndenumerate(scaled):
         colour = "white" if abs(value) > 0.85 else style.BLACK
         panel.text(
-            column, row, f"{value + 0.0:.2f}", color=colour, ha="center", va="center"
+            column,
+            row,
+            f"{value:.2f}".replace("-0.00", "0.00"),
+            color=colour,
+            ha="center",
+            va="center",
         )
     panel.set_xticks([0, 1], ["parent", "child"])
     panel.set_yticks([0, 1], ["parent", "child"])
