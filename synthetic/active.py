@@ -100,7 +100,7 @@ class Events:
         width = (rates / total * (_PERIOD * _MARGIN)).astype(jnp.uint32)
         edges = jnp.cumsum(width, dtype=jnp.uint32)
         count = _poisson(key_count, total / _MARGIN, self.slots, batch_size)[:, None]
-        place = jax.random.bits(key_place, (batch_size, self.slots))
+        place = jax.random.bits(key_place, (batch_size, self.slots), jnp.uint32)
         index = jnp.searchsorted(edges, place, side="right")
         index = jnp.where(jnp.arange(self.slots) < count, index, self.n_features)
         index = jnp.sort(index, axis=1)

@@ -59,7 +59,7 @@ def uniform(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Array, "..."]:
 
     (`jax.random.uniform` has 23 bits: at p = 5e-4 its levels would take 4,000 values.)
     """
-    bits = jax.random.bits(key, shape) >> 1
+    bits = jax.random.bits(key, shape, jnp.uint32) >> 1  # Under x64 too.
     u = (bits.astype(jnp.int32).astype(jnp.float32) + 0.5) * jnp.float32(2.0**-31)
     return jnp.minimum(u, _BELOW_ONE)
 

@@ -98,8 +98,10 @@ class Percolated:
 class DepthFirst:
     """Randomised depth-first search: go to a random new neighbour, else one cell back.
 
-    All numbers but `size` are leaves. The limits are those of maze-dataset's constrained
-    mazes: `accessible_cells`, and half of its `max_tree_depth`, which counts both ways.
+    All numbers but `size` are leaves. With limits, the constrained mazes of maze-dataset:
+    `max_cells` is its `accessible_cells`, and `max_depth` half of its `max_tree_depth`. Its
+    count of depth runs ahead after a way back through cells without a fork, though, so that
+    its mazes may end earlier than that limit says.
 
     Attributes:
         size: static.

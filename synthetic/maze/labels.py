@@ -2,18 +2,16 @@
 
 `of_maze` tells what holds for the whole maze, `at_tokens` what holds at a place of the
 sequence: which connection is being read, which were read so far, where the path is and what
-it may do next. `stack` makes one vector of the yes-or-no labels of a maze, in the order of
-`names`; `parents` says which of them imply which.
+it may do next. `synthetic.maze.features` makes vectors of them.
 """
 
 from typing import NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Int
 
 from synthetic.maze import lattice, solve
-from synthetic.maze.lattice import MOVES, Maze
+from synthetic.maze.lattice import Maze
 from synthetic.maze.tokens import Layout, Listing
 
 
@@ -60,7 +58,6 @@ class Labels(NamedTuple):
 
 
 NOWHERE = 2**30
-STACKED = Labels._fields[: Labels._fields.index("best") + 1]
 
 
 class TokenLabels(NamedTuple):
@@ -162,63 +159,3 @@ def _first(
     """The place of the slot that holds each wanted value; beyond all where none does."""
     held = values[..., None] == wanted
     return jnp.where(held, place[:, None], NOWHERE).min(-2, keepdims=True)
-
-
-def stack(labels: Labels) -> Float[Array, "*batch feature"]:
-    """The yes-or-no labels of a maze as features, 1 or 0, in the order of `names`."""
-    batch = labels.connection.shape[:-1]
-    parts = [getattr(labels, name).reshape(*batch, -1) for name in STACKED]
-    return jnp.concatenate(parts, axis=-1).astype(jnp.float32)
-
-
-def names(size: int) -> list[str]:
-    """A name for every feature of `stack`: what, and of which cell or connection."""
-    cells = [f"({row},{column})" for row, column in np.ndindex(size, size)]
-    edges = [f"{cells[a]}-{cells[b]}" for a, b in lattice.ends(size)]
-    moves = [f"{cell} {move}" for cell in cells for move in MOVES]
-    places = {"connection": edges, "wall": edges, "path_connection": edges, "best": moves}
-    return [f"{name} {of}" for name in STACKED for of in places.get(name, cells)]
-
-
-def groups(size: int) -> dict[str, slice]:
-    """Where each kind of label is in `stack`."""
-    n_edges, n_cells = lattice.n_connections(size), size**2
-    widths = {"connection": n_edges, "wall": n_edges, "path_connection": n_edges}
-    widths["best"] = 4 * n_cells
-    found, start = {}, 0
-    for name in STACKED:
-        stop = start + widths.get(name, n_cells)
-        found[name] = slice(start, stop)
-        start = stop
-    return found
-
-
-def parents(size: int) -> Int[np.ndarray, " feature"]:
-    """A feature that each feature of `stack` implies, -1 where there is none.
-
-    What is on the path is open, and can reach the target; ends and forks are on the path; a
-    best move is a connection. This holds where there is a way from origin to target. A best
-    move out of the lattice never happens and has no parent.
-    """
-    where = groups(size)
-    cells, edges = np.arange(size**2), np.arange(lattice.n_connections(size))
-    above = {
-        "path_connection": where["connection"].start + edges,
-        "on_path": where["reachable"].start + cells,
-        "best": _connection_of_move(size).reshape(-1),
-    }
-    above |= dict.fromkeys(("origin", "target", "fork"), where["on_path"].start + cells)
-    found = np.full(where["best"].stop, -1)
-    for name, parent in above.items():
-        found[where[name]] = parent
-    return found
-
-
-def _connection_of_move(size: int) -> Int[np.ndarray, "cell 4"]:
-    number = np.full((size**2, 4), -1)
-    upper, lower = lattice.ends(size).T
-    edges = np.arange(len(upper))
-    is_down = edges < size * (size - 1)
-    number[upper, np.where(is_down, 1, 3)] = edges
-    number[lower, np.where(is_down, 0, 2)] = edges
-    return number

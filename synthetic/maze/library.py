@@ -14,6 +14,7 @@ connections); hashes change when a file is read back (`holdout.rows` do not); th
 """
 
 import contextlib
+import importlib
 import importlib.metadata
 import random
 import warnings
@@ -42,8 +43,8 @@ def load() -> ModuleType:
     """
     with _undisturbed():
         try:
-            import maze_dataset
-            import maze_dataset.tokenization
+            package = importlib.import_module("maze_dataset")
+            importlib.import_module("maze_dataset.tokenization")
         except ModuleNotFoundError as error:
             if error.name != "maze_dataset":
                 raise _broken(error) from error
@@ -52,7 +53,7 @@ def load() -> ModuleType:
             ) from error
         except ImportError as error:
             raise _broken(error) from error
-    return maze_dataset
+    return package
 
 
 def _broken(error: ImportError) -> ImportError:
@@ -81,20 +82,14 @@ def _undisturbed() -> Iterator[None]:
 
 def generators() -> tuple[str, ...]:
     """The names of the package's generators, "gen_dfs" and others."""
-    load()
-    from maze_dataset.generation.generators import GENERATORS_MAP
-
-    return tuple(GENERATORS_MAP)
+    return tuple(load().generation.generators.GENERATORS_MAP)
 
 
 def filters() -> tuple[str, ...]:
     """The names of the package's filters that `filtered` takes."""
-    load()
-    from maze_dataset.dataset.filters import MazeDatasetFilters
-
-    names = [name for name in vars(MazeDatasetFilters) if not name.startswith("_")]
-    of_metadata = {"strip_generation_meta", "collect_generation_meta"}
-    return tuple(n for n in names if n not in of_metadata | {"remove_duplicates"})
+    names = vars(load().dataset.filters.MazeDatasetFilters)
+    left_out = {"strip_generation_meta", "collect_generation_meta", "remove_duplicates"}
+    return tuple(n for n in names if not n.startswith("_") and n not in left_out)
 
 
 def dataset(
@@ -110,15 +105,14 @@ def dataset(
     _require_name("generator", generator, generators())
     lattice.require_size(size)
     require_range("n_mazes", n_mazes, low=1, fix="it counts mazes")
-    from maze_dataset.generation.generators import GENERATORS_MAP
-
+    make = package.generation.generators.GENERATORS_MAP[generator]
     with _undisturbed():
         config = package.MazeDatasetConfig(
             name="synthetic",
             grid_n=size,
             n_mazes=n_mazes,
             seed=seed,
-            maze_ctor=GENERATORS_MAP[generator],
+            maze_ctor=make,
             maze_ctor_kwargs=dict(settings or {}),
             endpoint_kwargs={
                 "endpoints_not_equal": True,

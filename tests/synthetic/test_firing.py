@@ -82,8 +82,16 @@ def test_levels_lie_strictly_between_zero_and_one(rare):
 
 @pytest.mark.parametrize(("word", "expected"), [(0, 2.0**-32), (2**32 - 1, 1 - 2.0**-24)])
 def test_uniform_never_reaches_its_ends(monkeypatch, word, expected):
-    monkeypatch.setattr(jax.random, "bits", lambda key, shape: jnp.full(shape, word, "u4"))
+    words = lambda key, shape, dtype: jnp.full(shape, word, dtype)  # noqa: E731
+    monkeypatch.setattr(jax.random, "bits", words)
     assert float(firing.uniform(random.key(0), (1,))[0]) == expected
+
+
+def test_double_precision_draws_the_same():
+    single = firing.uniform(random.key(1), (1000,))
+    with jax.enable_x64(True):
+        double = firing.uniform(random.key(1), (1000,))
+    np.testing.assert_array_equal(single, double)
 
 
 def test_zipf_of_synthsaebench():

@@ -13,6 +13,7 @@ from synthetic.validation import require_range
 from toymodels.fit import Outcome
 from toymodels.sae import base, revival
 from toymodels.sae.select import annealed, batch_kth_largest, keep_batch_k
+from toymodels.sae.tilted import tilted_mean
 
 
 class ThresholdParams(NamedTuple):
@@ -40,10 +41,13 @@ class Memory(NamedTuple):
     Attributes:
         quiet: [latent], samples of silence (`revival`).
         threshold: scalar, the running mean of the smallest kept value.
+        frequency: [latent], the running mean of how often each is on, where latents are
+            sorted by it (`frequency`); else nothing.
     """
 
     quiet: Array
     threshold: Array
+    frequency: Any = ()
 
 
 class Thresholded(base.Dictionary, Protocol):
@@ -84,6 +88,8 @@ class BatchTopK:
         anneal_steps: over how many steps; a leaf.
         threshold_rate: weight of a new batch in the running mean; a leaf. The first
             1 / threshold_rate batches count alike, so that nothing of the start remains.
+        tilt: how much badly reconstructed samples count more (`tilted.tilted_mean`); a
+            leaf, 0 for the plain mean.
     """
 
     n_latents: int = struct.field(pytree_node=False)
@@ -93,6 +99,7 @@ class BatchTopK:
     k_start: ArrayLike = 0
     anneal_steps: ArrayLike = 1
     threshold_rate: ArrayLike = 0.01
+    tilt: ArrayLike = 0.0
 
     def __post_init__(self):
         require_selection(self)
@@ -125,11 +132,20 @@ class BatchTopK:
         x = x.reshape(-1, x.shape[-1])
         z_pre = base.pre_activation(params, x)
         z = keep_batch_k(jax.nn.relu(z_pre), self.k_at(step))
-        x_hat = self.decode(params, z)
-        error = base.squared_error(x, x_hat)
+        return self.objective(params, x, z_pre, z, memory, step)
+
+    def objective(self, params, x, z_pre, z, memory, step):
+        """The loss of given codes, selected from `z_pre`; both [batch, latent]."""
+        residual = x - self.decode(params, z)
+        errors = jnp.sum(jnp.square(residual), axis=-1)
+        error = tilted_mean(errors, self.tilt)
         dead = memory.quiet > self.dead_after
-        aux = revival.auxk(x - x_hat, z_pre, params.W_dec, dead, x.shape[-1] // 2)
-        metrics = {"squared_error": error, "l0": base.mean_l0(z), "dead": dead.mean()}
+        aux = revival.auxk(residual, z_pre, params.W_dec, dead, x.shape[-1] // 2)
+        metrics = {
+            "squared_error": jnp.mean(errors),
+            "l0": base.mean_l0(z),
+            "dead": dead.mean(),
+        }
         quiet = revival.count_quiet(memory.quiet, z)
         threshold = tracked(memory.threshold, z, self.threshold_rate, step)
         return error + self.aux * aux, Outcome(metrics, Memory(quiet, threshold))

@@ -13,9 +13,11 @@ from flax import struct
 from jax import lax
 from jaxtyping import ArrayLike
 
-from toymodels.fit import Outcome
+from toymodels.fit import Outcome, State
 from toymodels.sae import base, batchtopk, revival
+from toymodels.sae.frequency import FrequencySort, by_frequency
 from toymodels.sae.select import annealed, keep_batch_k
+from toymodels.sae.tilted import tilted_mean
 
 DETACH = ("none", "inner", "all")
 
@@ -44,8 +46,10 @@ class Matryoshka:
         n_latents: dictionary size; static, it changes shapes.
         prefixes: the widths m_l, rising, the last one n_latents; static.
         weights: one leaf per prefix; () weighs every level with 1.
-        k, aux, dead_after, k_start, anneal_steps, threshold_rate: as in `BatchTopK`;
-            leaves.
+        k, aux, dead_after, k_start, anneal_steps, threshold_rate, tilt: as in
+            `BatchTopK`; leaves.
+        sort: when latents are put in order of how often they fire, so that prefixes hold
+            the most frequent (`frequency.FrequencySort`); None leaves them in place.
         detach: "none", "inner" or "all"; static, it changes the gradient's program.
     """
 
@@ -58,6 +62,8 @@ class Matryoshka:
     k_start: ArrayLike = 0
     anneal_steps: ArrayLike = 1
     threshold_rate: ArrayLike = 0.01
+    tilt: ArrayLike = 0.0
+    sort: FrequencySort | None = None
     detach: str = struct.field(pytree_node=False, default="none")
 
     def __post_init__(self):
@@ -69,7 +75,8 @@ class Matryoshka:
 
     def memory(self, params):
         quiet = revival.all_alive(self.n_latents)
-        return batchtopk.Memory(quiet, params.threshold)
+        frequency = () if self.sort is None else jnp.zeros(self.n_latents)
+        return batchtopk.Memory(quiet, params.threshold, frequency)
 
     def candidates(self, params, x):
         """What competes for a place in z: relu((x - b_dec) W_enc + b_enc)."""
@@ -94,20 +101,40 @@ class Matryoshka:
         x = x.reshape(-1, x.shape[-1])
         z_pre = base.pre_activation(params, x)
         z = keep_batch_k(jax.nn.relu(z_pre), self.k_at(step))
+        return self.objective(params, x, z_pre, z, memory, step)
+
+    def objective(self, params, x, z_pre, z, memory, step):
+        """The loss of given codes, selected from `z_pre`; both [batch, latent]."""
         x_hats = reconstructions(params, z, self.prefixes, self.detach)
-        errors = [base.squared_error(x, x_hat) for x_hat in x_hats]
+        residuals = [x - x_hat for x_hat in x_hats]
+        errors = [jnp.sum(jnp.square(residual), axis=-1) for residual in residuals]
         dead = memory.quiet > self.dead_after
-        aux = self._aux(params, [x - x_hat for x_hat in x_hats], z_pre, dead)
-        metrics = {"squared_error": errors[-1], "l0": base.mean_l0(z), "dead": dead.mean()}
+        aux = self._aux(params, residuals, z_pre, dead)
+        metrics = {
+            "squared_error": jnp.mean(errors[-1]),
+            "l0": base.mean_l0(z),
+            "dead": dead.mean(),
+        }
+        levels = [tilted_mean(one, self.tilt) for one in errors]
+        value = weighted(self.weights, levels) + self.aux * aux
+        return value, Outcome(metrics, self._remembered(memory, z, step))
+
+    def _remembered(self, memory, z, step):
         quiet = revival.count_quiet(memory.quiet, z)
         threshold = batchtopk.tracked(memory.threshold, z, self.threshold_rate, step)
-        value = weighted(self.weights, errors) + self.aux * aux
-        return value, Outcome(metrics, batchtopk.Memory(quiet, threshold))
+        frequency = memory.frequency
+        if self.sort is not None:
+            frequency = self.sort.tracked(frequency, z, step)
+        return batchtopk.Memory(quiet, threshold, frequency)
 
     def after(self, key, state, x):
         params = base.with_unit_rows(state.params)
         params = params._replace(threshold=state.memory.threshold)
-        return replace(state, params=params)
+        state = replace(state, params=params)
+        if self.sort is None:
+            return state
+        due = self.sort.is_due(state.step)
+        return lax.cond(due, _in_order, lambda state: state, state)
 
     def _aux(self, params, residuals, z_pre, dead):
         """The sum over the levels of AuxK for the latents that each one adds."""
@@ -121,6 +148,10 @@ class Matryoshka:
         )
         k = params.b_dec.shape[-1] // 2
         return sum(revival.auxk(*level, k) for level in levels)
+
+
+def _in_order(state: State) -> State:
+    return by_frequency(state, "quiet", "frequency")
 
 
 def require_levels(dictionary) -> None:

@@ -223,20 +223,26 @@ def _replaced(
     )
 
 
-def _without_moments(opt: PyTree, params: PyTree, dead: Bool[Array, " latent"]) -> PyTree:
-    """The optimizer state with 0 in every moment of a dead latent."""
+def on_moments(opt: PyTree, params: PyTree, change: Callable[[PyTree], PyTree]) -> PyTree:
+    """The optimizer's state with `change` made to all in it that is like `params`."""
     like_params = jax.tree.structure(params)
 
     def is_moment(node) -> bool:
         return jax.tree.structure(node) == like_params
 
+    return jax.tree.map(
+        lambda node: change(node) if is_moment(node) else node, opt, is_leaf=is_moment
+    )
+
+
+def _without_moments(opt: PyTree, params: PyTree, dead: Bool[Array, " latent"]) -> PyTree:
+    """The optimizer state with 0 in every moment of a dead latent."""
+
     def clear(node):
-        if not is_moment(node):
-            return node
         return node._replace(
             W_enc=jnp.where(dead, 0, node.W_enc),
             b_enc=jnp.where(dead, 0, node.b_enc),
             W_dec=jnp.where(dead[:, None], 0, node.W_dec),
         )
 
-    return jax.tree.map(clear, opt, is_leaf=is_moment)
+    return on_moments(opt, params, clear)

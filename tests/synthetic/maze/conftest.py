@@ -95,6 +95,33 @@ def depth_first_law(size, starts, max_cells=99, max_depth=99):
     return law
 
 
+def package_depth_first_law(size, starts, max_cells, max_tree_depth):
+    """As maze-dataset 1.4.2 does it, exactly: a cell with one new neighbour leaves the
+    stack for good, but the depth that is counted stays, so that limited mazes end early.
+    """
+
+    def follow(stack, edges, depth):
+        seen = {cell for edge in edges for cell in edge} | {start}
+        if not stack or len(seen) >= max_cells:
+            return {edges: Fraction(1)}
+        *below, here = stack
+        new = [cell for cell in around(size, here) if cell not in seen]
+        if not new or depth > max_tree_depth / 2:
+            return follow(below, edges, depth - 1)
+        law, kept = Counter(), [here] if len(new) > 1 else []
+        for cell in new:
+            edge = (min(cell, here), max(cell, here))
+            for maze, p in follow([*below, *kept, cell], edges | {edge}, depth + 1).items():
+                law[maze] += p / len(new)
+        return law
+
+    law = Counter()
+    for start in starts:
+        for maze, p in follow([start], frozenset(), 1).items():
+            law[maze] += p / len(starts)
+    return law
+
+
 def kruskal_law(size):
     """Exact: the next connection is uniform over those that join two components."""
     law = {frozenset(): Fraction(1)}

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from synthetic import random
-from synthetic.maze import labels, lattice, raster
+from synthetic.forest import Forest
+from synthetic.maze import features, lattice, raster
 from synthetic.maze.game import MazeGame
 from synthetic.maze.generate import Percolated, Percolation, Wilson
 
@@ -117,39 +118,57 @@ def test_labels_of_tokens_follow_the_words(case, plain):
             assert at[6] == to_go
 
 
-def test_a_child_is_true_only_where_its_parent_is(case):
+@pytest.mark.parametrize("kind", ["maze", "token"])
+def test_a_child_is_true_only_where_its_parent_is(case, kind):
     _, drawn = case
-    features = np.asarray(labels.stack(jax.tree.map(jnp.asarray, drawn.labels)))
-    parents = labels.parents(SIZE)
-    names = labels.names(SIZE)
-    assert features.shape[1] == len(parents) == len(names) == len(set(names))
+    truth = drawn.labels if kind == "maze" else drawn.token_labels
+    values = np.asarray(features.stack(jax.tree.map(jnp.asarray, truth)))
+    values = values.reshape(-1, values.shape[-1])
+    parents, names = features.parents(SIZE, kind), features.names(SIZE, kind)
+    assert values.shape[1] == len(parents) == len(names) == len(set(names))
     child = np.flatnonzero(parents >= 0)
-    assert (features[:, child] <= features[:, parents[child]]).all()
-    # Every child is seen, and is not its parent under another name.
-    assert features[:, child].any(0).mean() > 0.9
-    assert (features[:, child] < features[:, parents[child]]).any(0).all()
+    assert (values[:, child] <= values[:, parents[child]]).all()
+    # Children are seen (but for ties, which trees have not), and are not their parents.
+    is_tie = np.array([names[i].startswith("tie") for i in child])
+    assert values[:, child[~is_tie]].any(0).mean() > 0.9
+    assert (values[:, child] < values[:, parents[child]]).any(0).all()
+
+
+def test_features_are_the_labels_of_their_names(case):
+    _, drawn = case
+    for kind, truth in (("maze", drawn.labels), ("token", drawn.token_labels)):
+        values = np.asarray(features.stack(jax.tree.map(jnp.asarray, truth)))
+        for name, place in features.groups(SIZE, kind).items():
+            expected = getattr(truth, name).reshape(*values.shape[:-1], -1)
+            np.testing.assert_array_equal(values[..., place], expected)
 
 
 def test_parents_by_name():
-    names, parents = labels.names(3), labels.parents(3)
-    parent_of = {
-        name: names[p] if p >= 0 else None for name, p in zip(names, parents, strict=True)
-    }
-    assert parent_of["path_connection (0,1)-(1,1)"] == "connection (0,1)-(1,1)"
-    assert parent_of["best (1,1) up"] == "connection (0,1)-(1,1)"
-    assert parent_of["best (1,1) right"] == "connection (1,1)-(1,2)"
-    assert parent_of["best (0,2) up"] is None
-    assert parent_of["fork (2,0)"] == parent_of["origin (2,0)"] == "on_path (2,0)"
-    assert parent_of["on_path (2,0)"] == "reachable (2,0)"
-    assert parent_of["connection (0,1)-(1,1)"] is None
+    def parent_of(kind):
+        names, parents = features.names(3, kind), features.parents(3, kind)
+        above = [names[parent] if parent >= 0 else None for parent in parents]
+        return dict(zip(names, above, strict=True))
+
+    of_maze, of_token = parent_of("maze"), parent_of("token")
+    assert of_maze["path_connection (0,1)-(1,1)"] == "connection (0,1)-(1,1)"
+    assert of_maze["best (1,1) up"] == "connection (0,1)-(1,1)"
+    assert of_maze["best (1,1) right"] == "connection (1,1)-(1,2)"
+    assert of_maze["best (0,2) up"] is None
+    assert of_maze["fork (2,0)"] == of_maze["origin (2,0)"] == "on_path (2,0)"
+    assert of_maze["on_path (2,0)"] == "reachable (2,0)"
+    assert of_maze["connection (0,1)-(1,1)"] is None
+    assert of_token["listing (1,1)-(1,2)"] == "listed (1,1)-(1,2)"
+    assert of_token["here (0,1)"] == "visited (0,1)"
+    assert of_token["best left"] == "legal left"
 
 
-def test_groups_divide_the_features():
-    names, where = labels.names(3), labels.groups(3)
-    assert list(where) == list(labels.STACKED)
+@pytest.mark.parametrize("kind", ["maze", "token"])
+def test_groups_divide_the_features(kind):
+    names, where = features.names(3, kind), features.groups(3, kind)
     for name, place in where.items():
         assert {full.split()[0] for full in names[place]} == {name}
     assert sum(place.stop - place.start for place in where.values()) == len(names)
+    assert Forest.of(features.parents(3, kind)).n_features == len(names)
 
 
 def test_a_picture_by_hand():

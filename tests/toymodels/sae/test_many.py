@@ -49,9 +49,8 @@ def test_a_member_is_what_it_would_be_alone(members, together):
     assert history.metrics["loss"].shape == (3, 3)
     dictionary, world, start = members[1]
     optimizer = training.adam(0.01, STEPS)
-    state = training.start(random.key(9), dictionary, WIDTH, optimizer).replace(
-        params=start
-    )
+    state = training.start(random.key(9), dictionary, WIDTH, optimizer)
+    state = state.replace(params=start)
     state, _ = jax.jit(training.advance, static_argnames=("optimizer", "batch_size"))(
         data_keys()[1],
         dictionary,
