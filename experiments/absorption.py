@@ -352,8 +352,8 @@ def make_checks(metrics: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[
             "curves: distance of the angle from the exact one in degrees, root mean square",
             float(np.sqrt(np.square(off).mean())),
             0,
-            1.0,
-            "exact loss, minimised in float64; few samples show the child alone",
+            1.5,
+            "exact loss; at r = 0.01 a thousand late samples show the child alone",
         ),
     ]
 
