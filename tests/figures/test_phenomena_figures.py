@@ -32,7 +32,13 @@ HEDGING_ARRAYS = {
     "fine_chance": np.linspace(0, 1, 5),
     "fine": rows(2, 5),
 }
-ABSORPTION = {"metrics": {"cases": ["hierarchy", "no penalty"], "gap": [1.0, 0.0]}}
+ABSORPTION = {
+    "metrics": {
+        "cases": ["hierarchy", "no penalty"],
+        "gap": [1.0, 0.0],
+        "mass": [1.0, 0.1],
+    }
+}
 ABSORPTION_ARRAYS = {
     "decoder": R.normal(size=(2, 3, 2, 2)),
     "encoder": R.normal(size=(2, 3, 2, 2)),
