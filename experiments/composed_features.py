@@ -13,24 +13,26 @@ along its diagonals is cheaper too. So this is no failure of the optimiser; the 
 show features alone.
 
 How often they must do so is known. Codes of four latents reconstruct every point of the
-plane only when the rows are two opposite pairs; then the penalty decides, and it has two
-minima, along the features and along the diagonals. Per sample the features cost the sum of
-the values, the diagonals sqrt(2) times the larger one. With a share s of one-hot samples
-the truth is cheaper above s = (A2 - D2) / (A2 - D2 + D1 - A1), A and D being the mean costs
-along features and diagonals, of composed (2) and one-hot (1) samples: 2 - sqrt(2) = 0.586
-for equal values, 0.216 for independent ones. But the diagonals stay a minimum for longer:
-at any share for equal values, whose cost has a kink there, up to 4/7 for independent ones
-(`held_until`). So training ends where its start leads, and compositions persist well beyond
-the share at which they cost more. About a fifth of the dictionaries find neither: two
-latents share a direction.
+plane only when the rows are two opposite pairs; then the penalty decides. Along the
+features a sample costs the sum of its values, along the diagonals sqrt(2) times the larger
+one. With a share s of one-hot samples the truth is cheaper above 2 - sqrt(2) = 0.586 for
+equal values and above 0.216 for independent ones (`threshold`). But both are minima: the
+truth at any share, the diagonals at any for equal values and up to 4/7 for independent
+ones. Between them lies an angle from which the penalty pulls to either side (`divide`), so
+of dictionaries that start at random angles a known part ends composed.
+
+Rows start as two opposite pairs at an angle spread evenly over the seeds, and a little
+noise. (From four independent rows about a fifth of the dictionaries ends as neither, with
+two latents side by side.)
 
 Differences: the source trains the toy model first; here its directions are exact. The
-sizes and rates of its dictionaries are not known to us.
+sizes, starts and rates of its dictionaries are not known to us.
 
 Run:     python -m experiments composed_features
 Takes:   about 1 minute on two cores
 Expect:  compositions and never the truth without one-hot samples, the reverse with nothing
-         else; half of the dictionaries composed at 75 % one-hot samples of equal values
+         else; between them the predicted share, a third composed at 75 % one-hot samples
+         of equal values
 """
 
 from dataclasses import dataclass
@@ -47,14 +49,16 @@ from experiments.experiment import Experiment, Job, Result
 from experiments.records import Check
 from figures import composed_features as figure
 from synthetic import SparseFeatures, directions, random
+from synthetic.directions import unit_rows
 from synthetic.firing import Draw, samples_of_features
 from toymodels import ensemble
-from toymodels.sae import ReLU
+from toymodels.sae import Params, ReLU
 from toymodels.sae.many import fit_many
-from toymodels.scores import geometry, shares
+from toymodels.scores import geometry
 
 CLOSE = 0.97
 LAWS = ("equal values", "independent values")
+FINE = np.linspace(0, 1, 101)
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Settings:
     one_hot: shares of samples in which one feature is on alone.
     penalties: weights of the L1 term.
     n_seeds: dictionaries of each.
+    noise: deviation of each coordinate of the start.
     steps, batch_size, learning_rate: of Adam, its rate falling to 0 in the last third.
     """
 
@@ -82,6 +87,7 @@ class Settings:
     )
     penalties: tuple[float, ...] = (0.05, 0.2)
     n_seeds: int = 16
+    noise: float = 0.1
     steps: int = 4_000
     batch_size: int = 256
     learning_rate: float = 3e-3
@@ -125,17 +131,13 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
         *rows.shape[-2:],
     )
     true, composed = found(rows, features()), found(rows, diagonals())
-    low, high = zip(
-        *(shares.wilson(hit.sum(axis=-1), settings.n_seeds) for hit in (true, composed)),
-        strict=True,
-    )
     arrays = {
         "one_hot": np.array(settings.one_hot),
         "W_dec": rows,
         "true": true,
         "composed": composed,
-        "share_low": np.stack(low),
-        "share_high": np.stack(high),
+        "fine": FINE,
+        "predicted": np.stack([predicted(law, FINE) for law in LAWS]),
     }
     metrics: dict[str, Any] = {
         "laws": list(LAWS),
@@ -143,7 +145,6 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
         "true": true.mean(axis=-1).tolist(),
         "composed": composed.mean(axis=-1).tolist(),
         "threshold": [threshold(*costs(law)) for law in LAWS],
-        "held_until": [held_until(law) for law in LAWS],
     }
     return Result(metrics, arrays, make_checks(arrays), table(settings, metrics))
 
@@ -164,24 +165,31 @@ def fit_grid(
     key: Key[Array, ""], settings: Settings, job: Job
 ) -> Float[np.ndarray, "member latent 2"]:
     """The rows of every law, penalty, share and seed; a seed has one start and one key."""
-    key_init, key_data = (
-        jax.random.split(part, settings.n_seeds) for part in jax.random.split(key)
-    )
-    true = directions.antipodal_pairs(2)
-    starts = jax.vmap(lambda key: ReLU(4).init(key, 2))(key_init)
+    key_start, key_data = jax.random.split(key)
+    keys = jax.random.split(key_data, settings.n_seeds)
+    starts = start_rows(key_start, settings)
     grid = list(product((1.0, 0.0), settings.penalties, settings.one_hot))
-    members = [
-        (
-            ReLU(4, sparsity=penalty, revive=None),
-            SparseFeatures(true, OneFromEach(one_hot, equal)),
-            jax.tree.map(lambda leaf: leaf[seed], starts),  # noqa: B023
-        )
-        for equal, penalty, one_hot in grid
-        for seed in range(settings.n_seeds)
-    ]
-    dictionaries, worlds, params = ensemble.stack(members)
+    true = directions.antipodal_pairs(2)
+    dictionaries, worlds = ensemble.stack(
+        [
+            (
+                ReLU(4, sparsity=penalty, revive=None),
+                SparseFeatures(true, OneFromEach(one_hot, equal)),
+            )
+            for equal, penalty, one_hot in grid
+            for _ in range(settings.n_seeds)
+        ]
+    )
+    seed = jnp.tile(jnp.arange(settings.n_seeds), len(grid))
+    W_dec = starts[seed]
+    params = Params(
+        jnp.swapaxes(W_dec, 1, 2),
+        jnp.zeros(W_dec.shape[:2]),
+        W_dec,
+        jnp.zeros((len(seed), 2)),
+    )
     params, _ = fit_many(
-        key_data[jnp.arange(len(members)) % settings.n_seeds],
+        keys[seed],
         dictionaries,
         worlds,
         params,
@@ -194,6 +202,22 @@ def fit_grid(
         checkpoints=job.checkpoints("dictionaries"),
     )
     return np.asarray(params.W_dec)
+
+
+def start_rows(key: Key[Array, ""], settings: Settings) -> Float[Array, "seed 4 2"]:
+    """Two opposite pairs; seed i is turned by an angle in its own part of 90 degrees."""
+    key_angle, key_noise = jax.random.split(key)
+    n = settings.n_seeds
+    part = jnp.arange(n) + jax.random.uniform(key_angle, (n,))
+    turn = part / n * jnp.pi / 2
+    rotation = jnp.stack(
+        [
+            jnp.stack([jnp.cos(turn), jnp.sin(turn)]),
+            jnp.stack([-jnp.sin(turn), jnp.cos(turn)]),
+        ]
+    )
+    rows = jnp.einsum("li,ijs->slj", directions.antipodal_pairs(2), rotation)
+    return unit_rows(rows + settings.noise * jax.random.normal(key_noise, rows.shape))
 
 
 def found(
@@ -219,29 +243,38 @@ def threshold(A2: float, D2: float, A1: float, D1: float) -> float:
     return (A2 - D2) / (A2 - D2 + D1 - A1)
 
 
-def held_until(law: str) -> float:
-    """The share of one-hot samples up to which the diagonals are a minimum.
+def divide(law: str, share: np.ndarray) -> Float[np.ndarray, " share"]:
+    """The angle in degrees between the two minima, where the mean cost is greatest.
 
-    Turned by t from the features, 0 <= t <= 45 degrees, independent values cost cos t +
-    sin^2 t / (3 cos t) on average, one-hot ones (cos t + sin t) / 2. At 45 degrees the
-    first has curvature 2 sqrt(2) / 3, the second -1 / sqrt(2): equal in size at a share of
-    4/7. Equal values cost 2 cos t / 2 and have a kink there.
+    Turned by t from the features, 0 <= t <= 45 degrees, composed samples cost cos t for
+    equal values and cos t + sin^2 t / (3 cos t) for independent ones, one-hot samples
+    (cos t + sin t) / 2. With the share s the derivative vanishes at tan t = s / (2 - s),
+    and at tan t (1 + tan t) = 3 s / (2 (1 - s)). At 45 degrees the diagonals are no
+    minimum any more.
     """
-    return 1.0 if law == LAWS[0] else 4 / 7
+    if law == LAWS[0]:
+        tangent = share / (2 - share)
+    else:
+        ratio = 3 * share / (2 * np.maximum(1 - share, 1e-12))
+        tangent = (np.sqrt(1 + 4 * ratio) - 1) / 2
+    return np.rad2deg(np.arctan(np.minimum(tangent, 1)))
+
+
+def predicted(law: str, share: np.ndarray) -> Float[np.ndarray, " share"]:
+    """The part of all angles from which the penalty pulls to the diagonals."""
+    return 1 - divide(law, share) / 45
 
 
 def make_checks(arrays: dict[str, np.ndarray]) -> list[Check]:
-    """Both ends, the published share, and who wins on either side of the threshold."""
+    """Both ends, the published share, who wins below the threshold, and the prediction."""
     post = "Anders et al. 2024"
     unseen = "from composed samples alone the truth cannot be told"
     x = arrays["one_hot"]
     true, composed = (arrays[name].mean(axis=-1) for name in ("true", "composed"))
     checks = [
-        Check("none one-hot: share composed", composed[..., x == 0].min(), 0.6, 1, post),
+        Check("none one-hot: share composed", composed[..., x == 0].min(), 0.9, 1, post),
         Check("none one-hot: share true", true[..., x == 0].max(), 0, 0, unseen),
-        Check(
-            "all one-hot: share true", true[..., x == 1].min(), 0.6, 1, "orthogonal rows"
-        ),
+        Check("all one-hot: share true", true[..., x == 1].min(), 0.9, 1, "one at a time"),
         Check(
             "all one-hot: share composed",
             composed[..., x == 1].max(),
@@ -272,17 +305,16 @@ def make_checks(arrays: dict[str, np.ndarray]) -> list[Check]:
                 f"{threshold(*costs(name)):.3f} only",
             )
         )
-        gone = x > held_until(name) + 0.1
-        if gone.any():
-            checks.append(
-                Check(
-                    f"{name}: share composed where the diagonals are no minimum",
-                    composed[law][:, gone].max(),
-                    0,
-                    0,
-                    f"closed form: a minimum up to {held_until(name):.3f}",
-                )
+        off = composed[law].mean(axis=0) - predicted(name, x)
+        checks.append(
+            Check(
+                f"{name}: distance from the predicted share composed, root mean square",
+                float(np.sqrt(np.square(off).mean())),
+                0,
+                0.1,
+                "closed form: the angles from which the penalty pulls to the diagonals",
             )
+        )
     return checks
 
 
@@ -290,10 +322,7 @@ def table(settings: Settings, metrics: dict[str, Any]) -> list[str]:
     """Shares of composed and true dictionaries over the share of one-hot samples."""
     lines = []
     for law, name in enumerate(metrics["laws"]):
-        lines.append(
-            f"{name}: the truth is cheaper above {metrics['threshold'][law]:.3f}, the "
-            f"diagonals are a minimum up to {metrics['held_until'][law]:.3f}"
-        )
+        lines.append(f"{name}: the truth is cheaper above {metrics['threshold'][law]:.3f}")
         lines.append(
             f"{'one-hot samples':<24}" + "".join(f"{s:>6.2f}" for s in settings.one_hot)
         )
@@ -301,6 +330,8 @@ def table(settings: Settings, metrics: dict[str, Any]) -> list[str]:
             for kind in ("composed", "true"):
                 values = "".join(f"{v:>6.2f}" for v in metrics[kind][law][i])
                 lines.append(f"penalty {penalty:<6g} {kind:<9}" + values)
+        values = "".join(f"{v:>6.2f}" for v in predicted(name, np.array(settings.one_hot)))
+        lines.append(f"{'predicted composed':<24}" + values)
     return lines
 
 
@@ -316,8 +347,6 @@ EXPERIMENT = Experiment(
     run=run,
     figures=(figure,),
     expect="Above, latents lie on the diagonals while samples are composed and on the axes "
-    "when they are one-hot; a few dictionaries have two latents side by side. Below, the "
-    "share of composed dictionaries falls only beyond the share of one-hot samples at "
-    "which the axes become the cheaper code, and is nothing beyond the one at which the "
-    "diagonals are no minimum any more.",
+    "when they are one-hot. Below, the share of composed dictionaries falls along the "
+    "predicted line; at three quarters one-hot samples of equal values a third is left.",
 )

@@ -174,7 +174,7 @@ def two_latents(case: Case) -> Optimum:
             lambda point: exact_loss(*parts(point), case),
             [0.0, angle, 0.0, 0.0],
             method="Nelder-Mead",
-            options={"xatol": 1e-8, "fatol": 1e-13, "maxiter": 4_000, "maxfev": 4_000},
+            options={"xatol": 1e-6, "fatol": 1e-13, "maxiter": 4_000, "maxfev": 4_000},
         )
         for angle in (0.01, 0.3, np.pi / 4)
     ]

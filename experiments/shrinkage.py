@@ -16,8 +16,9 @@ et al. 2024, arXiv 2404.16014, describe the effect.)
 
 Run:     python -m experiments shrinkage
 Takes:   about 1 minute on two cores
-Expect:  the codes of one feature exact to 1e-3; slopes and norm ratios that fall with the
-         penalty, though features are still found; a slope of about 1 for TopK
+Expect:  the codes of one feature exact to 1e-6 without biases, and with them as far as the
+         samples tell p; slopes and norm ratios that fall with the penalty, though features
+         are still found; a slope of about 1 for TopK
 """
 
 from collections.abc import Sequence
@@ -47,7 +48,7 @@ class Settings:
     """Attributes:
     values, lone_penalties: of the one feature; every pair is trained.
     density: p, how often the one feature is present.
-    lone_steps, lone_rate: of Adam for the one feature; batches of 256.
+    lone_steps, lone_batch, lone_rate: of Adam for the one feature.
     n_features, d_model: of the crowded world.
     n_present: features in each of its samples, and TopK's k.
     penalties: of its ReLU dictionaries.
@@ -61,6 +62,7 @@ class Settings:
     lone_penalties: tuple[float, ...] = (0.1, 0.2, 0.4, 0.8, 1.6)
     density: float = 0.3
     lone_steps: int = 4_000
+    lone_batch: int = 2_048
     lone_rate: float = 1e-2
     n_features: int = 64
     d_model: int = 32
@@ -130,7 +132,7 @@ def fit_lone(
         worlds,
         params,
         settings.lone_steps,
-        256,
+        settings.lone_batch,
         settings.lone_rate,
         decay=0.8,
         learns={"b_enc": has_bias, "b_dec": has_bias},
@@ -257,7 +259,7 @@ def make_checks(metrics: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[
             "one feature, with biases: largest error of z",
             with_bias,
             0,
-            5e-3,
+            3e-3,
             "a - penalty / (2 (1 - p)); samples decide how often the feature is present",
         ),
         Check(
@@ -278,8 +280,8 @@ def make_checks(metrics: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[
         Check(
             "TopK, no penalty: slope",
             metrics["topk"]["slope"],
-            0.95,
-            1.05,
+            0.93,
+            1.07,
             "nothing shrinks the codes",
         ),
     ]

@@ -21,7 +21,8 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     for i, name in enumerate(names):
         for kind, panel in zip(("decoder", "encoder"), panels[:, i], strict=True):
             image = _draw_matrix(panel, arrays[kind][i, 0])
-        panels[0, i].set_title(f"{name}\ngap {record['metrics']['gap'][i]:.2f}")
+        gap, mass = (record["metrics"][score][i] for score in ("gap", "mass"))
+        panels[0, i].set_title(f"{name}\ngap {gap:.2f}, mass {mass:.2f}")
     panels[0, 0].set_ylabel("decoder row of")
     panels[1, 0].set_ylabel("encoder column of")
     for panel in panels[:, 1:].ravel():
@@ -40,7 +41,12 @@ def _draw_matrix(panel: Axes, matrix: np.ndarray):
     for (row, column), value in np.ndenumerate(scaled):
         colour = "white" if abs(value) > 0.85 else style.BLACK
         panel.text(
-            column, row, f"{value + 0.0:.2f}", color=colour, ha="center", va="center"
+            column,
+            row,
+            f"{value:.2f}".replace("-0.00", "0.00"),
+            color=colour,
+            ha="center",
+            va="center",
         )
     panel.set_xticks([0, 1], ["parent", "child"])
     panel.set_yticks([0, 1], ["parent", "child"])

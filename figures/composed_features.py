@@ -15,11 +15,11 @@ _SHOWN = 6
 
 @style.styled
 def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
-    """`W_dec` [law, penalty, one_hot, seed, latent, 2] and shares of `true`, `composed`."""
+    """Above `W_dec` [law, penalty, one_hot, seed, latent, 2]; below who was found."""
     metrics = record["metrics"]
     x = arrays["one_hot"]
     shown = np.unique(np.linspace(0, len(x) - 1, min(_SHOWN, len(x))).round().astype(int))
-    figure = style.new(9.6, 7.0)
+    figure = style.new(10.6, 7.0)
     above, below = figure.subfigures(2, 1, height_ratios=[1.1, 1], squeeze=False)[:, 0]
     panels = above.subplots(len(metrics["laws"]), len(shown), squeeze=False)
     for law, name in enumerate(metrics["laws"]):
@@ -40,7 +40,7 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     for law, panel in enumerate(charts):
         _draw_shares(panel, law, metrics, arrays)
     charts[0].set_ylabel("share of dictionaries")
-    charts[0].legend(loc="center left", bbox_to_anchor=(0, 0.52))
+    charts[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     figure.suptitle("Dictionaries find compositions until samples show features alone")
     return figure
 
@@ -63,11 +63,16 @@ def _draw_shares(
     panel: Axes, law: int, metrics: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> None:
     x = arrays["one_hot"]
-    kinds = (("composed", style.YELLOW, 1), ("true", style.BLACK, 0))
-    for name, colour, row in kinds:
+    panel.plot(
+        arrays["fine"],
+        arrays["predicted"][law],
+        color=style.YELLOW,
+        lw=7,
+        alpha=0.3,
+        label="composed, predicted",
+    )
+    for name, colour in (("composed", style.YELLOW), ("true", style.BLACK)):
         for i, penalty in enumerate(metrics["penalties"]):
-            low, high = (arrays[f"share_{end}"][row, law, i] for end in ("low", "high"))
-            panel.fill_between(x, low, high, color=colour, alpha=0.12, lw=0)
             panel.plot(
                 x,
                 arrays[name][law, i].mean(axis=-1),
@@ -79,13 +84,6 @@ def _draw_shares(
             )
     panel.axvline(
         metrics["threshold"][law], color=style.BLUE, lw=1, label="truth becomes cheaper"
-    )
-    panel.axvline(
-        metrics["held_until"][law],
-        color=style.BLUE,
-        lw=1,
-        ls=":",
-        label="diagonals no minimum any more",
     )
     panel.set_title(metrics["laws"][law])
     panel.set_xlabel("share of one-hot samples")

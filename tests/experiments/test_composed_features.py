@@ -108,8 +108,9 @@ def mean_cost(law, share, first, second):
     ],
 )
 def test_who_is_a_minimum_among_opposite_pairs(law, share, diagonals_hold):
-    """The truth always is; the diagonals are up to the share that `held_until` says."""
-    assert (share < composed_features.held_until(law)) == diagonals_hold
+    """Whichever pair is turned; with the divide at 45 degrees the diagonals are none."""
+    divide = float(composed_features.divide(law, np.array(share)))
+    assert (divide < 45) == diagonals_hold
     turns = ((4, 4), (-4, -4), (4, 0), (0, 4), (4, -4), (-4, 4))
     for start, holds in ((0, True), (45, diagonals_hold)):
         here = mean_cost(law, share, start, start + 90)
@@ -117,21 +118,46 @@ def test_who_is_a_minimum_among_opposite_pairs(law, share, diagonals_hold):
         assert (min(around) > here) == holds
 
 
-def test_checks_pass_for_the_right_picture_and_notice_an_early_truth():
+@pytest.mark.parametrize(("law", "share"), [(LAWS[0], 0.3), (LAWS[0], 0.8), (LAWS[1], 0.3)])
+def test_the_divide_is_where_the_cost_is_greatest(law, share):
+    angles = np.arange(0, 46)
+    cost = [mean_cost(law, share, a, a + 90) for a in angles]
+    divide = float(composed_features.divide(law, np.array(share)))
+    assert angles[np.argmax(cost)] == pytest.approx(divide, abs=1)
+
+
+def test_at_the_threshold_of_equal_values_both_are_as_likely():
+    share = np.array([0.0, 2 - 2**0.5, 1.0])
+    np.testing.assert_allclose(
+        composed_features.predicted(LAWS[0], share), [1, 0.5, 0], atol=1e-6
+    )
+
+
+def test_starts_are_opposite_pairs_at_angles_spread_over_the_seeds():
+    settings = composed_features.Settings(n_seeds=5, noise=0.0)
+    rows = np.asarray(composed_features.start_rows(random.key(2), settings))
+    np.testing.assert_allclose(rows[:, 0], -rows[:, 1], atol=1e-6)
+    np.testing.assert_allclose(np.sum(rows[:, 0] * rows[:, 2], axis=-1), 0, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=-1), 1, atol=1e-6)
+    angle = np.rad2deg(np.arctan2(rows[:, 0, 1], rows[:, 0, 0]))
+    np.testing.assert_array_equal(np.floor(angle / 18), np.arange(5))
+
+
+def test_checks_pass_for_the_prediction_and_notice_an_early_truth():
     x = np.array([0.0, 0.2, 0.5, 0.75, 1.0])
-    composed = np.array([[1.0, 1, 1, 0.5, 0], [1, 0.8, 0.2, 0, 0]])
-    share = composed[:, None, :]
-    seeds = np.arange(10) < 10 * share[..., None]
+    composed = np.stack([composed_features.predicted(law, x) for law in LAWS])[:, None]
+    seeds = np.arange(20) < np.round(20 * composed[..., None])
     arrays = {"one_hot": x, "composed": seeds, "true": ~seeds}
 
     def failed(arrays):
         return [c.name for c in composed_features.make_checks(arrays) if not c.passed]
 
-    arrays["true"][:, :, 0] = False
     assert failed(arrays) == []
-    early = {**arrays, "true": arrays["true"].copy(), "composed": arrays["composed"].copy()}
-    early["true"][0, 0, 2], early["composed"][0, 0, 2] = True, False
-    assert failed(early) == ["equal values: largest lead of the truth where it costs more"]
-    seen = {**arrays, "true": arrays["true"].copy()}
-    seen["true"][:, :, 0, 0] = True
-    assert "none one-hot: share true" in failed(seen)
+    early = np.ones_like(seeds)
+    early[:, :, 0] = False
+    found = failed({"one_hot": x, "composed": ~early, "true": early})
+    assert "equal values: largest lead of the truth where it costs more" in found
+    assert "three quarters one-hot, equal values: share composed" in found
+    name = "independent values: distance from the predicted share composed"
+    assert f"{name}, root mean square" in found
+    assert "none one-hot: share true" in failed(arrays | {"true": np.ones_like(seeds)})
