@@ -9,7 +9,11 @@ from toymodels.sparse_coding.ista import soft_threshold, step_size
 
 
 def fista(
-    x: X, atoms: Atoms, penalty: ArrayLike, steps: int = 200, nonnegative: bool = True
+    x: X,
+    atoms: Atoms,
+    penalty: ArrayLike,
+    steps: ArrayLike = 200,
+    nonnegative: bool = True,
 ) -> Codes:
     """argmin_a 1/2 ||x - a D||^2 + penalty ||a||_1, to within O(1 / steps^2).
 
@@ -21,7 +25,7 @@ def fista(
         x: samples, any bias removed.
         atoms: the dictionary D, rows.
         penalty: of the l1 norm; a leaf.
-        steps: iterations.
+        steps: iterations; a leaf.
         nonnegative: a >= 0 as well.
     """
     gram = jnp.matmul(atoms, atoms.T, precision=lax.Precision.HIGHEST)

@@ -16,7 +16,11 @@ from toymodels.scores import geometry
 
 @pytest.mark.parametrize(
     "dictionary",
-    [MatchingPursuit(12, k=3), FrozenDecoder(MatchingPursuit(12)), OMP(12, k=2, most=3)],
+    [
+        MatchingPursuit(12, k=3),
+        FrozenDecoder(MatchingPursuit(12)),
+        pytest.param(OMP(12, k=2, most=3), marks=pytest.mark.slow),
+    ],
     ids=repr,
 )
 def test_conformance(dictionary):
@@ -94,7 +98,7 @@ def seeds(request, easy_world):
 
 
 def test_most_seeds_recover_an_easy_world(seeds, easy_world):
-    """About one in six settles on the opposite of a feature, which the bias makes up for."""
+    """About one in six settles on the opposite of a feature; the bias makes up for it."""
     reached = [
         geometry.mcc_dec(geometry.cosines(rows, easy_world.directions)) for rows in seeds
     ]

@@ -1,4 +1,4 @@
-"""ISTA by its closed form on orthonormal atoms, its optimality conditions and its descent."""
+"""ISTA: its closed form on orthonormal atoms, its optimality conditions, its descent."""
 
 import jax
 import jax.numpy as jnp
