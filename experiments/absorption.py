@@ -8,24 +8,30 @@ becomes the parent alone, with an encoder that the child silences; the other bec
 plus child. Then the penalty of a sample with both is sqrt(2) instead of 2, at no error.
 
 What dictionaries must learn is known: over the angles of both rows and the decoder bias,
-the expected loss of the four possible samples, each with its best non-negative codes
-(`optimum`, in float64; an affine encoder reaches these codes). Where the child fires alone
-in a share r of its samples, the child's row turns by an angle phi towards the parent. To
-first order the penalty gains penalty * phi in each sample with both, and the error costs
-phi^2 in each with the child alone: phi = penalty (1 - r) / (2 r). So a hierarchy must be
-nearly perfect for a small penalty to absorb.
+the expected loss of the four kinds of samples, each with its best non-negative codes, is
+minimised in float64 (`parent_and_child.two_latents`). Where the child also fires alone, its
+row turns by an angle phi towards the parent. For a small penalty that saves penalty * phi
+in each sample with both and costs an error of phi^2 in each with the child alone; with the
+bias, phi = penalty / 2 * (P(both) / P(child alone) - P(parent alone) / P(neither)), nothing
+for independent features. So a hierarchy must be nearly perfect for a small penalty to
+absorb.
 
-Differences: the source trains for 10^8 samples in batches of 4,096 at a constant 3e-4 with
-free rows and a penalty weighted by their length, which rows of length 1 (`ReLU`) leave as it
-is; here the rate starts ten times higher and falls to zero. Rows start at length 1.
+Controls: no penalty, an independent child, values that vary (which absorb in part) and tied
+weights, with which no latent can be silenced.
+
+Differences: the source trains on 10^8 samples in batches of 4,096 at a constant rate of
+3e-4, with free rows and a penalty weighted by their length. Rows of length 1 (`ReLU`) have
+the same minima. Here the rate starts ten times higher and falls to zero, and a twentieth of
+the samples is enough; rows start at length 1.
 
 Run:     python -m experiments absorption
 Takes:   about 1 minute on two cores
 Expect:  cosines 0.7071 and 0.7071 and a gap of 1.0 in a hierarchy; no absorption without a
-         penalty or without a hierarchy, some where values vary; the angle on the exact
-         curves where the child also fires alone
+         penalty, without a hierarchy or with tied weights, some where values vary; the
+         angle on the exact curves where the child also fires alone
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, NamedTuple
@@ -34,22 +40,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
-from scipy import optimize
 
+from experiments import parent_and_child
 from experiments.experiment import Experiment, Job, Result
+from experiments.parent_and_child import PARENT
 from experiments.records import Check
 from figures import absorption as figure
-from synthetic import SparseFeatures, directions, magnitude, random
-from synthetic.directions import unit_rows
-from synthetic.family import Family
+from synthetic import SparseFeatures, directions, random
 from toymodels import ensemble
-from toymodels.sae import Params, ReLU
+from toymodels.sae import Params, ReLU, tied
 from toymodels.sae.many import fit_many
 from toymodels.scores import geometry, mixing, structure
 
-PARENT, GIVEN = 0.25, 0.2
+GIVEN = 0.2
 PARENTS = np.array([-1, 0])
-ATOMS = np.array([[0.0, 0.0], [1, 0], [0, 1], [1, 1]])  # parent and child, off and on
+TIED = "tied weights"
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Settings:
     steps, batch_size, learning_rate, decay: of Adam, whose rate falls to 0 over the last
         `decay` of the run.
     n_samples: on which the gaps rest.
+    n_fine: points of each exact curve.
     """
 
     d_model: int = 50
@@ -73,15 +79,16 @@ class Settings:
     penalty: float = 1e-3
     spread: float = 0.15
     penalties: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
-    alone: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+    alone: tuple[float, ...] = (0.003, 0.006, 0.01, 0.03, 0.1, 0.3)
     steps: int = 10_000
     batch_size: int = 512
     learning_rate: float = 3e-3
     decay: float = 0.6
     n_samples: int = 1 << 15
+    n_fine: int = 25
 
 
-class Case(NamedTuple):
+class Setup(NamedTuple):
     """A world and a penalty.
 
     Attributes:
@@ -96,22 +103,32 @@ class Case(NamedTuple):
     otherwise: float = 0.0
     spread: float = 0.0
 
+    def make(self, rows: Float[Array, "2 d_model"]) -> SparseFeatures:
+        """The world along orthonormal rows."""
+        return parent_and_child.make_world(rows, GIVEN, self.otherwise, self.spread)
 
-def cases(settings: Settings) -> list[Case]:
+    def angle(self) -> float:
+        """Exact, of the child's row from the child towards the parent; values of 1."""
+        case = parent_and_child.Case(GIVEN, self.otherwise, self.penalty)
+        towards, away = parent_and_child.two_latents(case).rows[1]
+        return float(np.arctan2(towards, away))
+
+
+def cases(settings: Settings) -> list[Setup]:
     """The hierarchy and its controls."""
     return [
-        Case("hierarchy", settings.penalty),
-        Case("no penalty", 0.0),
-        Case("independent child", settings.penalty, GIVEN),
-        Case("varying values", settings.penalty, spread=settings.spread),
+        Setup("hierarchy", settings.penalty),
+        Setup("no penalty", 0.0),
+        Setup("independent child", settings.penalty, GIVEN),
+        Setup("varying values", settings.penalty, spread=settings.spread),
     ]
 
 
-def curves(settings: Settings) -> list[Case]:
+def curves(settings: Settings, alone: Sequence[float] | np.ndarray) -> list[Setup]:
     """Every penalty with every share of the child's samples without its parent."""
     return [
-        Case(f"penalty {penalty:g}, r = {r:g}", penalty, chance_alone(r))
-        for penalty, r in product(settings.penalties, settings.alone)
+        Setup(f"penalty {penalty:g}, r = {r:g}", penalty, chance_alone(r))
+        for penalty, r in product(settings.penalties, alone)
     ]
 
 
@@ -121,34 +138,45 @@ def chance_alone(r: float) -> float:
 
 
 def run(settings: Settings, seed: int, job: Job) -> Result:
-    key_fit, key_curve, key_score = jax.random.split(random.key(seed), 3)
-    table_cases, curve_cases = cases(settings), curves(settings)
+    key_fit, key_tied, key_curve, key_score = jax.random.split(random.key(seed), 4)
+    table_cases, curve_cases = cases(settings), curves(settings, settings.alone)
     with job.stage("cases"):
-        found = fit_cases(key_fit, "cases", table_cases, settings.n_seeds, settings, job)
+        untied = fit_cases(key_fit, "cases", table_cases, settings.n_seeds, settings, job)
+        one_matrix = fit_tied(key_tied, table_cases[0], settings, job)
+        found = jax.tree.map(lambda *a: jnp.concatenate(a), untied, one_matrix)
     with job.stage("curves"):
         swept = fit_cases(key_curve, "curves", curve_cases, 1, settings, job)
     with job.stage("scores"):
         scores = score(key_score, found, settings)
     with job.stage("exact"):
         grid = (len(settings.penalties), len(settings.alone))
-        exact = np.reshape([optimum(case).angle for case in curve_cases], grid)
+        exact = np.reshape([case.angle() for case in curve_cases], grid)
+        fine = np.geomspace(0.001, 0.5, settings.n_fine)
+        on_fine = curves(settings, fine)
+        curve = np.reshape([case.angle() for case in on_fine], (grid[0], -1))
     rows = np.array([geometry.cosines(*pair) for pair in zip(*rows_of(swept), strict=True)])
-    shape = (len(table_cases), settings.n_seeds)
+    names = [*(case.name for case in table_cases), TIED]
+    shape = (len(names), settings.n_seeds)
     arrays = {
-        **{name: values.reshape(*shape, *values.shape[1:]) for name, values in scores.items()},
+        **{
+            name: values.reshape(*shape, *values.shape[1:])
+            for name, values in scores.items()
+        },
         "alone": np.array(settings.alone),
         "penalty": np.array(settings.penalties),
         "angle": np.arctan2(rows[:, 1, 0], rows[:, 1, 1]).reshape(grid),
         "angle_exact": exact,
+        "fine": fine,
+        "curve": curve,
     }
     metrics: dict[str, Any] = {
-        "cases": [case.name for case in table_cases],
+        "cases": names,
         "cosine_of_child": arrays["decoder"][:, :, 1].mean(axis=1).tolist(),
         **{
             name: arrays[name].mean(axis=1).tolist()
             for name in ("gap", "mass", "encoder_ratio", "decoder_ratio")
         },
-        "exact_angle_in_a_hierarchy": optimum(table_cases[0]).angle,
+        "exact_angle_in_a_hierarchy": table_cases[0].angle(),
     }
     return Result(metrics, arrays, make_checks(metrics, arrays), table(metrics))
 
@@ -156,32 +184,54 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
 def fit_cases(
     key: Key[Array, ""],
     name: str,
-    found: list[Case],
+    found: list[Setup],
     n_seeds: int,
     settings: Settings,
     job: Job,
 ) -> tuple[Params, SparseFeatures]:
     """The weights and the world of every case and seed, stacked [case * seed]."""
+    members = [case for case in found for _ in range(n_seeds)]
+    key_data, rows, starts = begin(key, len(members), settings)
+    dictionaries, worlds = ensemble.stack(
+        [
+            (ReLU(2, sparsity=case.penalty, revive=None), case.make(own))
+            for case, own in zip(members, rows, strict=True)
+        ]
+    )
+    return train(name, key_data, dictionaries, worlds, starts, settings, job), worlds
+
+
+def fit_tied(
+    key: Key[Array, ""], case: Setup, settings: Settings, job: Job
+) -> tuple[Params, SparseFeatures]:
+    """The same for dictionaries whose encoder is the decoder's transpose."""
+    key_data, rows, starts = begin(key, settings.n_seeds, settings)
+    one = tied.Tied(2, sparsity=case.penalty)
+    dictionaries, worlds = ensemble.stack([(one, case.make(own)) for own in rows])
+    starts = tied.TiedParams(starts.W_dec, starts.b_enc)
+    params = train(TIED, key_data, dictionaries, worlds, starts, settings, job)
+    return jax.vmap(tied.untied)(params), worlds
+
+
+def begin(key: Key[Array, ""], n_members: int, settings: Settings):
+    """Of every member: the key of its data, its true rows, and where it starts."""
     key_world, key_start, key_data = (
-        jax.random.split(part, n_seeds) for part in jax.random.split(key, 3)
+        jax.random.split(part, n_members) for part in jax.random.split(key, 3)
     )
     rows = jax.vmap(lambda key: directions.orthogonal(key, 2, settings.d_model))(key_world)
-    starts = jax.vmap(lambda key, rows: near(key, rows, settings.noise))(key_start, rows)
-    members = [
-        (
-            ReLU(2, sparsity=case.penalty, revive=None),
-            make_world(case, rows[seed]),
-            jax.tree.map(lambda leaf: leaf[seed], starts),  # noqa: B023
-        )
-        for case in found
-        for seed in range(n_seeds)
-    ]
-    dictionaries, worlds, params = ensemble.stack(members)
+    starts = jax.vmap(lambda key, rows: parent_and_child.near(key, rows, settings.noise))(
+        key_start, rows
+    )
+    return key_data, rows, starts
+
+
+def train(name: str, key_data, dictionaries, worlds, starts, settings: Settings, job: Job):
+    """The weights of all members, trained in one program."""
     params, _ = fit_many(
-        key_data[jnp.arange(len(members)) % n_seeds],
+        key_data,
         dictionaries,
         worlds,
-        params,
+        starts,
         settings.steps,
         settings.batch_size,
         settings.learning_rate,
@@ -189,21 +239,9 @@ def fit_cases(
         block=8,
         chunk=max(1, settings.steps // 10),
         progress=job.progress(name, settings.steps),
-        checkpoints=job.checkpoints(name),
+        checkpoints=job.checkpoints(name.replace(" ", "_")),
     )
-    return params, worlds
-
-
-def make_world(case: Case, rows: Float[Array, "2 d_model"]) -> SparseFeatures:
-    """Parent and child along orthonormal rows."""
-    law = Family(jnp.float32(PARENT), jnp.array([GIVEN]), jnp.array([case.otherwise]))
-    return SparseFeatures(rows, law, magnitude.RectifiedNormal(1.0, case.spread))
-
-
-def near(key: Key[Array, ""], rows: Float[Array, "latent d_model"], noise: float) -> Params:
-    """A tied start of unit rows, normal noise away from `rows`."""
-    W_dec = unit_rows(rows + noise * jax.random.normal(key, rows.shape))
-    return Params(W_dec.T, jnp.zeros(len(rows)), W_dec, jnp.zeros(rows.shape[1]))
+    return params
 
 
 def rows_of(found: tuple[Params, SparseFeatures]) -> tuple[np.ndarray, np.ndarray]:
@@ -251,96 +289,28 @@ def score(
 _SCORES = ("gap", "mass", "encoder_ratio", "decoder_ratio", "decoder", "encoder")
 
 
-class Optimum(NamedTuple):
-    """What two latents learn at best.
-
-    Attributes:
-        angle: of the child's row from the child towards the parent.
-        loss: squared error and penalty.
-    """
-
-    angle: float
-    loss: float
-
-
-def probabilities(case: Case) -> Float[np.ndarray, "4"]:
-    """Of the four samples `ATOMS`."""
-    off, on = 1 - PARENT, PARENT
-    child = case.otherwise
-    return np.array([off * (1 - child), on * (1 - GIVEN), off * child, on * GIVEN])
-
-
-def least_cost(
-    x: Float[np.ndarray, "sample 2"], rows: Float[np.ndarray, "2 2"], penalty: float
-) -> Float[np.ndarray, " sample"]:
-    """min over z >= 0 of ||x - z rows||^2 + penalty sum z, by looking at all active sets."""
-    best = np.square(x).sum(axis=1)
-    for active in ([0], [1], [0, 1]):
-        W = rows[active]
-        gram = W @ W.T
-        if np.linalg.det(gram) < 1e-9:
-            continue
-        z = np.linalg.solve(gram, (x @ W.T - penalty / 2).T).T
-        cost = np.square(x - z @ W).sum(axis=1) + penalty * z.sum(axis=1)
-        best = np.where((z >= 0).all(axis=1), np.minimum(best, cost), best)
-    return best
-
-
-def exact_loss(point: np.ndarray, case: Case) -> float:
-    """The expected loss with the best codes.
-
-    `point` holds the angle of the parent's row towards the child, that of the child's
-    towards the parent, and the decoder bias.
-    """
-    a, b = point[:2]
-    rows = np.array([[np.cos(a), np.sin(a)], [np.sin(b), np.cos(b)]])
-    return float(probabilities(case) @ least_cost(ATOMS - point[2:], rows, case.penalty))
-
-
-def optimum(case: Case) -> Optimum:
-    """The least expected loss of two latents, from several starts.
-
-    Nelder-Mead: codes that become zero put kinks into the gradient.
-    """
-    found = [
-        optimize.minimize(
-            exact_loss,
-            [0.0, angle, 0.0, 0.0],
-            (case,),
-            "Nelder-Mead",
-            options={"xatol": 1e-8, "fatol": 1e-13, "maxiter": 4_000, "maxfev": 4_000},
-        )
-        for angle in (0.01, 0.3, np.pi / 4)
-    ]
-    best = min(found, key=lambda result: result.fun)
-    return Optimum(float(best.x[1]), float(best.fun))
-
-
-def first_order(penalty: float, r: float) -> float:
-    """The angle of the child's row for a small penalty: penalty (1 - r) / (2 r)."""
-    return penalty * (1 - r) / (2 * r)
-
-
 def make_checks(metrics: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[Check]:
     """Full absorption where it must be, none in the controls, the exact angles between."""
     paper = "Chanin et al. 2025: cosines 0.7071 and 0.7071, full absorption"
-    control = "a control: nothing is gained by absorbing"
+    controls = {
+        "no penalty": "nothing is gained by absorbing",
+        "independent child": "the child fires alone too often",
+        TIED: "no latent can be silenced",
+    }
     place = {name: i for i, name in enumerate(metrics["cases"])}
     whole = place["hierarchy"]
-    child_row = arrays["decoder"][whole, :, 1]
-    unit = child_row / np.linalg.norm(child_row, axis=1, keepdims=True)
-    parent_row = arrays["decoder"][whole, :, 0]
+    rows = geometry.unit_rows(arrays["decoder"][whole])
     checks = [
         Check(
             "hierarchy: distance of the child's cosines from 0.7071",
-            float(np.abs(unit - 0.5**0.5).max()),
+            float(np.abs(rows[:, 1] - 0.5**0.5).max()),
             0,
             0.01,
             paper,
         ),
         Check(
             "hierarchy: cosine of the parent's latent with the parent, lowest",
-            float((parent_row[:, 0] / np.linalg.norm(parent_row, axis=1)).min()),
+            float(rows[:, 0, 0].min()),
             0.999,
             None,
             paper,
@@ -355,8 +325,25 @@ def make_checks(metrics: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[
         ),
     ]
     checks += [
-        Check(f"{name}: gap, highest", arrays["gap"][place[name]].max(), None, 0.01, control)
-        for name in ("no penalty", "independent child")
+        Check(f"{name}: gap, highest", arrays["gap"][place[name]].max(), None, 0.01, why)
+        for name, why in controls.items()
+    ]
+    toy = "Chanin 2024, toy models of absorption"
+    checks += [
+        Check(
+            "varying values: the parent in the child's row, over the child",
+            metrics["decoder_ratio"][place["varying values"]],
+            0.2,
+            0.9,
+            f"{toy}: in part",
+        ),
+        Check(
+            "tied weights: the parent in the child's row, over the child, largest",
+            float(np.abs(arrays["decoder_ratio"][place[TIED]]).max()),
+            0,
+            0.1,
+            f"{toy}: none",
+        ),
     ]
     off = np.abs(arrays["angle"] - arrays["angle_exact"]).max()
     return [
@@ -366,7 +353,7 @@ def make_checks(metrics: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[
             float(np.rad2deg(off)),
             0,
             2.0,
-            "minimum of the exact loss, in float64",
+            "exact loss, minimised in float64; few samples show the child alone",
         ),
     ]
 
@@ -385,8 +372,8 @@ def table(metrics: dict[str, Any]) -> list[str]:
         )
     return [
         *lines,
-        "parent, child: what the child's row is made of; encoder: the child in the parent's",
-        "column over the parent; decoder: the parent in the child's row over the child",
+        "parent, child: in the child's row; decoder: the first over the second;",
+        "encoder: the child over the parent in the parent's column",
     ]
 
 
@@ -401,6 +388,6 @@ EXPERIMENT = Experiment(
     figures=(figure,),
     expect="Above, in a hierarchy the child's row holds parent and child alike and the "
     "parent's encoder holds the child negatively; the controls are near the identity. "
-    "Below, the angle falls from 45 degrees as the child fires alone more often, later for a "
-    "larger penalty; trained dictionaries lie on the exact curves.",
+    "Below, the angle falls from 45 degrees as the child fires alone more often, later for "
+    "a larger penalty; trained dictionaries lie on the exact curves.",
 )

@@ -10,9 +10,9 @@ one program and held to both.
 Then 64 features in 32 dimensions, two of them present, values about 1: the slope of each
 feature's latent on its true value (`amplitude_slope`) and the norm ratio ||x_hat|| / ||x||
 (`shrinkage`) over penalties. A feature on its own would have the slope of a - penalty / 2
-on a, absent features included, in closed form; crowding takes a little more. TopK, which has
-no penalty, is the control: it does not shrink.
-(Wright & Sharkey 2024 and Rajamanoharan et al. 2024, arXiv 2404.16014, name the effect.)
+on a, absent features included, in closed form; crowding takes a little more. TopK, which
+has no penalty, is the control: it does not shrink. (Wright & Sharkey 2024 and Rajamanoharan
+et al. 2024, arXiv 2404.16014, describe the effect.)
 
 Run:     python -m experiments shrinkage
 Takes:   about 1 minute on two cores
@@ -20,6 +20,7 @@ Expect:  the codes of one feature exact to 1e-3; slopes and norm ratios that fal
          penalty, though features are still found; a slope of about 1 for TopK
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -38,6 +39,8 @@ from toymodels.sae import Params, ReLU, TopK
 from toymodels.sae.many import fit_many
 from toymodels.scores import correlation, geometry, reconstruction, streaming
 
+FINE = np.linspace(0, 1.5, 151)
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -50,7 +53,7 @@ class Settings:
     penalties: of its ReLU dictionaries.
     spread: deviation of its values about 1.
     n_seeds: dictionaries of each.
-    steps, batch_size, learning_rate: of Adam there, its rate falling to 0 in the last third.
+    steps, batch_size, learning_rate: of Adam there, its rate falling to 0 at last.
     n_samples: on which the scores rest.
     """
 
@@ -74,20 +77,21 @@ class Settings:
 def run(settings: Settings, seed: int, job: Job) -> Result:
     key_lone, key_world, key_fit, key_score = jax.random.split(random.key(seed), 4)
     with job.stage("one feature"):
-        code, reconstructed = fit_lone(key_lone, settings, job)
+        code = fit_lone(key_lone, settings, job)
     world = make_world(key_world, settings)
     with job.stage("crowded"):
         relu, topk = fit_crowded(key_fit, world, settings, job)
     with job.stage("scores"):
-        crowded = score(key_score, *relu, world, settings)
-        control = score(key_score, *topk, world, settings)
+        crowded = score(key_score, relu, world, settings)
+        control = score(key_score, topk, world, settings)
     grid = (len(settings.penalties), settings.n_seeds)
     arrays = {
         "value": np.array(settings.values),
         "lone_penalty": np.array(settings.lone_penalties),
         "code": code,
-        "code_exact": lone_codes(settings),
-        "reconstructed": reconstructed,
+        "code_exact": lone_codes(settings, settings.values),
+        "fine_value": FINE,
+        "fine_code": lone_codes(settings, FINE),
         "penalty": np.array(settings.penalties),
         "alone": lone_slope(settings),
         **{name: values.reshape(grid) for name, values in crowded.items()},
@@ -103,8 +107,8 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
 
 def fit_lone(
     key: Key[Array, ""], settings: Settings, job: Job
-) -> tuple[Float[np.ndarray, "bias value penalty"], Float[np.ndarray, "bias value penalty"]]:
-    """z and x_hat where the feature is present, without biases and with them."""
+) -> Float[np.ndarray, "bias value penalty"]:
+    """z where the feature is present, without biases and with them."""
     row = jnp.eye(1, 4)
     rate = firing.Independent(jnp.array([settings.density]))
     start = Params(row.T, jnp.zeros(1), row, jnp.zeros(4))
@@ -113,15 +117,15 @@ def fit_lone(
             ReLU(1, sparsity=penalty, revive=None),
             SparseFeatures(row, rate, magnitude.Constant(value)),
             start,
-            Params(True, has_bias, True, has_bias),
+            has_bias,
         )
         for has_bias, value, penalty in product(
             (False, True), settings.values, settings.lone_penalties
         )
     ]
-    dictionaries, worlds, params, learns = ensemble.stack(members)
+    dictionaries, worlds, params, has_bias = ensemble.stack(members)
     params, _ = fit_many(
-        jnp.broadcast_to(key, len(members)),
+        jax.random.split(key, len(members)),
         dictionaries,
         worlds,
         params,
@@ -129,7 +133,7 @@ def fit_lone(
         256,
         settings.lone_rate,
         decay=0.8,
-        learns=learns,
+        learns={"b_enc": has_bias, "b_dec": has_bias},
         block=16,
         chunk=max(1, settings.lone_steps // 4),
         progress=job.progress("one feature", settings.lone_steps),
@@ -137,18 +141,17 @@ def fit_lone(
     )
 
     def present(dictionary, world, params):
-        x = world.magnitude.value * world.directions
-        z = dictionary.encode(params, x)
-        return z[0, 0], dictionary.decode(params, z)[0, 0]
+        return dictionary.encode(params, world.magnitude.value * world.directions)
 
-    found = jax.jit(jax.vmap(present))(dictionaries, worlds, params)
-    shape = (2, len(settings.values), len(settings.lone_penalties))
-    return tuple(np.reshape(np.asarray(values, float), shape) for values in found)
+    z = jax.jit(jax.vmap(present))(dictionaries, worlds, params)
+    return np.reshape(z, (2, len(settings.values), len(settings.lone_penalties)))
 
 
-def lone_codes(settings: Settings) -> Float[np.ndarray, "bias value penalty"]:
+def lone_codes(
+    settings: Settings, values: Sequence[float] | np.ndarray
+) -> Float[np.ndarray, "bias value penalty"]:
     """max(a - penalty / 2, 0) without biases, penalty / (1 - p) for the penalty with."""
-    value = np.array(settings.values)[:, None]
+    value = np.array(values)[:, None]
     half = np.array(settings.lone_penalties) / 2
     both = [value - half, value - half / (1 - settings.density)]
     return np.maximum(np.stack(both), 0)
@@ -171,7 +174,9 @@ def make_world(key: Key[Array, ""], settings: Settings) -> SparseFeatures:
     return SparseFeatures(rows, law, magnitude.RectifiedNormal(1.0, settings.spread))
 
 
-def fit_crowded(key: Key[Array, ""], world: SparseFeatures, settings: Settings, job: Job):
+def fit_crowded(
+    key: Key[Array, ""], world: SparseFeatures, settings: Settings, job: Job
+) -> list[tuple[Any, Params]]:
     """(dictionaries, weights) of the ReLU dictionaries [penalty * seed] and of TopK."""
     n = settings.n_features
     kinds = {
@@ -210,7 +215,10 @@ def fit_crowded(key: Key[Array, ""], world: SparseFeatures, settings: Settings, 
 
 
 def score(
-    key: Key[Array, ""], dictionaries, params, world: SparseFeatures, settings: Settings
+    key: Key[Array, ""],
+    members: tuple[Any, Params],
+    world: SparseFeatures,
+    settings: Settings,
 ) -> dict[str, np.ndarray]:
     """Slope, norm ratio and recovery of every member, on the same samples.
 
@@ -223,10 +231,10 @@ def score(
         return z, dictionary.decode(params, z)
 
     found = streaming.member_statistics(
-        codes, (dictionaries, params), world, jax.random.clone(key), settings.n_samples
+        codes, members, world, jax.random.clone(key), settings.n_samples
     )
     scores: dict[str, list] = {"slope": [], "norm_ratio": [], "mcc_dec": []}
-    for statistics, W_dec in zip(found, params.W_dec, strict=True):
+    for statistics, W_dec in zip(found, members[1].W_dec, strict=True):
         pairs = geometry.match(geometry.cosines(W_dec, world.directions))
         slope = correlation.amplitude(statistics, W_dec, pairs).slope
         scores["slope"].append(np.median(slope))
@@ -242,7 +250,9 @@ def make_checks(metrics: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[
     isolated = "closed form for a lone feature; crowding takes a little more"
     middle = np.abs(arrays["penalty"] - 0.4).argmin()
     return [
-        Check("one feature, no biases: largest error of z", without, 0, 1e-3, "a - penalty/2"),
+        Check(
+            "one feature, no biases: largest error of z", without, 0, 1e-3, "a - penalty/2"
+        ),
         Check(
             "one feature, with biases: largest error of z",
             with_bias,

@@ -51,8 +51,8 @@ def _draw_matrix(panel: Axes, matrix: np.ndarray):
 def _draw_curves(panel: Axes, arrays: Mapping[str, np.ndarray]) -> None:
     for i, penalty in enumerate(arrays["penalty"]):
         colour = style.SERIES[i]
-        exact = np.rad2deg(arrays["angle_exact"][i])
-        panel.plot(arrays["alone"], exact, "-", color=colour, lw=1.2)
+        exact = np.rad2deg(arrays["curve"][i])
+        panel.plot(arrays["fine"], exact, "-", color=colour, lw=1.2)
         panel.plot(
             arrays["alone"],
             np.rad2deg(arrays["angle"][i]),

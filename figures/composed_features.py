@@ -31,15 +31,17 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     keys = [
         Line2D([], [], color=style.GREY, lw=4, alpha=0.35, label="true feature"),
         Line2D([], [], color=style.YELLOW, lw=4, alpha=0.5, label="composition"),
-        Line2D([], [], color=style.BLUE, marker="o", ms=3, ls="", label="latents, all seeds"),
+        Line2D(
+            [], [], color=style.BLUE, marker="o", ms=3, ls="", label="latents, all seeds"
+        ),
     ]
     above.legend(handles=keys, loc="outside lower center", ncols=3)
     charts = below.subplots(1, len(metrics["laws"]), sharey=True, squeeze=False)[0]
     for law, panel in enumerate(charts):
         _draw_shares(panel, law, metrics, arrays)
     charts[0].set_ylabel("share of dictionaries")
-    charts[0].legend(loc="center left")
-    figure.suptitle("Dictionaries find compositions until enough samples show features alone")
+    charts[0].legend(loc="center left", bbox_to_anchor=(0, 0.52))
+    figure.suptitle("Dictionaries find compositions until samples show features alone")
     return figure
 
 
@@ -77,6 +79,13 @@ def _draw_shares(
             )
     panel.axvline(
         metrics["threshold"][law], color=style.BLUE, lw=1, label="truth becomes cheaper"
+    )
+    panel.axvline(
+        metrics["held_until"][law],
+        color=style.BLUE,
+        lw=1,
+        ls=":",
+        label="diagonals no minimum any more",
     )
     panel.set_title(metrics["laws"][law])
     panel.set_xlabel("share of one-hot samples")

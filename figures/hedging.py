@@ -16,7 +16,7 @@ _WITHIN = 0.02
 
 @style.styled
 def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
-    """`cosine`, `exact` [case, .., 2] on the left, the curves over `chance` on the right."""
+    """Left `cosine`, `exact` and `second` by case; right the curves over `chance`."""
     figure = style.new(10.4, 4.2)
     left, right = figure.subplots(1, 2, width_ratios=[1.15, 1])
     _draw_cases(left, record["metrics"], arrays)

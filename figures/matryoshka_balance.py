@@ -14,7 +14,7 @@ _FEATURES = ("parent", "1", "2", "3")
 
 @style.styled
 def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
-    """`CHILDREN/encoder`, `CHILDREN/decoder` [beta, seed, latent, feature], and detached."""
+    """`CHILDREN/decoder` and `CHILDREN/encoder` [beta, seed, latent, feature]."""
     betas = arrays["beta"]
     figure = style.new(10.2, 7.8)
     above, below = figure.subfigures(2, 1, height_ratios=[1.3, 1], squeeze=False)[:, 0]
@@ -63,7 +63,9 @@ def _draw_equal(
     for label, part, colour, mark, of_children in kinds:
         found = arrays[f"equal/{part}"]
         values = found[:, :, 1:, 0] if of_children else found[:, :, 0, 1:]
-        panel.plot(x, values.mean(axis=(1, 2)), mark + "-", color=colour, ms=4.5, label=label)
+        panel.plot(
+            x, values.mean(axis=(1, 2)), mark + "-", color=colour, ms=4.5, label=label
+        )
     if metrics["balance"] is not None:
         panel.axvline(metrics["balance"], color=style.GREY, ls="--", lw=1)
         panel.annotate(
@@ -90,5 +92,5 @@ def _draw_unequal(
     panel.axhline(0, color=style.BLACK, lw=0.6)
     panel.set_title("three unequal children")
     panel.set_xlabel("beta, weight of the inner error")
-    panel.set_ylabel("cosine of the child with the parent's encoder")
+    panel.set_ylabel("child in the parent's encoder (cosine)")
     panel.legend(loc="lower right")

@@ -13,7 +13,7 @@ from figures import style
 
 @style.styled
 def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
-    """`code`, `code_exact` [bias, value, penalty]; `slope`, `norm_ratio` [penalty, seed]."""
+    """`code`, `fine_code` [bias, value, penalty]; `slope`, `norm_ratio` [penalty, seed]."""
     figure = style.new(11.4, 3.9)
     without, with_bias, crowded = figure.subplots(1, 3, width_ratios=[1, 1, 1.25])
     _draw_lone(without, arrays, 0)
@@ -37,7 +37,8 @@ def _draw_lone(panel: Axes, arrays: Mapping[str, np.ndarray], has_bias: int) -> 
     values = arrays["value"]
     panel.plot([0, values.max()], [0, values.max()], ":", color=style.GREY)
     for i, colour in zip(range(len(arrays["lone_penalty"])), style.SERIES, strict=False):
-        panel.plot(values, arrays["code_exact"][has_bias, :, i], "-", color=colour, lw=1)
+        fine = arrays["fine_code"][has_bias, :, i]
+        panel.plot(arrays["fine_value"], fine, "-", color=colour, lw=1)
         mark = style.MARKERS[i]
         panel.plot(values, arrays["code"][has_bias, :, i], mark, color=colour, ms=5)
     panel.set_xlabel("value a of the feature")
@@ -55,7 +56,9 @@ def _draw_crowded(
     )
     for name, label, colour, mark in kinds:
         values = arrays[name]
-        panel.plot(np.repeat(x, values.shape[1]), values.ravel(), mark, color=colour, ms=4.5)
+        panel.plot(
+            np.repeat(x, values.shape[1]), values.ravel(), mark, color=colour, ms=4.5
+        )
         panel.plot(x, values.mean(axis=1), ":", color=colour, lw=1)
         panel.plot([], [], mark, color=colour, ms=4.5, label=label)
     panel.plot(x, arrays["alone"], "-", color=style.BLUE, lw=1, label="slope, lone feature")

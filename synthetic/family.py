@@ -34,8 +34,8 @@ class Family:
         for name in ("parent", "given", "otherwise"):
             require_probability(name, getattr(self, name))
         fix = "give both chances for every child"
-        shapes = jnp.shape(self.otherwise)[-1:], jnp.shape(self.given)[-1:]
-        require_width("the length of otherwise", *(s[0] if s else 0 for s in shapes), fix)
+        received, expected = jnp.size(self.otherwise), jnp.size(self.given)
+        require_width("the number of entries of otherwise", received, expected, fix)
 
     @property
     def n_features(self) -> int:

@@ -51,15 +51,12 @@ def over_members(
     Returns:
         A function of the stacked arguments; compile it at the outer edge.
     """
-    devices = mesh(n_members)
-    n_devices = devices.devices.size
+    n_devices = mesh(n_members).devices.size
     per_device = math.ceil(n_members / n_devices)
     if block is None:
         block = 1 if jax.default_backend() == "cpu" else per_device
     n_blocks = math.ceil(per_device / block)
     block = math.ceil(per_device / n_blocks)
-    # Surplus places repeat the last member; what they compute is dropped.
-    surplus = n_devices * n_blocks * block - n_members
 
     def on_one_device(*args):
         own, common = args[: len(args) - shared], args[len(args) - shared :]
@@ -72,6 +69,29 @@ def over_members(
         blocks = jax.tree.map(lambda x: x.reshape(n_blocks, block, *x.shape[1:]), own)
         done = lax.map(jax.vmap(one), blocks)
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), done)
+
+    return over_devices(on_one_device, n_members, shared, n_blocks * block)
+
+
+def over_devices(
+    function: Callable[..., PyTree],
+    n_members: int,
+    shared: int = 0,
+    per_device: int | None = None,
+) -> Callable[..., PyTree]:
+    """`function` of stacked members, called on every device with its share of them.
+
+    Args:
+        function: `(*stacked, *shared) -> stacked result`, pure.
+        n_members: the length of the leading axis of every stacked argument.
+        shared: how many of the last arguments all devices share.
+        per_device: members of each device, by default no more than are needed. Surplus
+            places repeat the last member; what they compute is dropped.
+    """
+    devices = mesh(n_members)
+    n_devices = devices.devices.size
+    per_device = per_device or math.ceil(n_members / n_devices)
+    surplus = n_devices * per_device - n_members
 
     def pad(x):
         if not surplus:
@@ -87,7 +107,7 @@ def over_members(
         own, common = args[: len(args) - shared], args[len(args) - shared :]
         specs = (P(MEMBER),) * len(own) + (P(),) * shared
         done = jax.shard_map(
-            on_one_device,
+            function,
             mesh=devices,
             in_specs=specs,
             out_specs=P(MEMBER),

@@ -70,5 +70,5 @@ def test_conformance_of_its_world():
 def test_refuses_what_is_no_chance_or_does_not_fit():
     with pytest.raises(ValueError, match=r"given holds 1.5, expected probabilities"):
         Family(0.5, jnp.array([1.5]), jnp.array([0.0]))
-    with pytest.raises(ValueError, match="length of otherwise is 1, expected 2; give both"):
+    with pytest.raises(ValueError, match="entries of otherwise is 1, expected 2; give"):
         Family(0.5, jnp.array([0.5, 0.5]), jnp.array([0.0]))

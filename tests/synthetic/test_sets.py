@@ -137,7 +137,9 @@ def test_probability_zero_never_and_one_always_fires(law, size):
 @pytest.mark.parametrize(("word", "place"), [(0, 0), (2**32 - 1, 2)])
 def test_the_ends_of_the_uniform_draw(monkeypatch, law, word, place):
     """The smallest draw fires the first member, the largest one the last, at p = 1."""
-    monkeypatch.setattr(jax.random, "bits", lambda key, shape: jnp.full(shape, word, "u4"))
+    monkeypatch.setattr(
+        jax.random, "bits", lambda key, shape, dtype: jnp.full(shape, word, dtype)
+    )
     found = law(jnp.array([1.0]), 3).draw(random.key(0), 1)
     expected = np.ones(3, bool) if law is CorrelatedSets else np.arange(3) == place
     np.testing.assert_array_equal(found.fires[0], expected)

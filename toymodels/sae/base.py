@@ -1,6 +1,6 @@
 """What every sparse autoencoder shares: the protocol, the affine maps, the errors."""
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ _NARROW = 1024  # latents up to which `_product` pays
 
 X = Float[Array, "*batch d_model"]
 Z = Float[Array, "*batch latent"]
+Weights = TypeVar("Weights", bound=Any)  # a NamedTuple with W_dec
 
 
 class Params(NamedTuple):
@@ -133,6 +134,6 @@ def mean_l0(z: Z) -> Float[Array, ""]:
     return jnp.mean(jnp.sum(z != 0, axis=-1, dtype=jnp.float32))
 
 
-def with_unit_rows(params: Params) -> Params:
+def with_unit_rows(params: Weights) -> Weights:
     """The decoder's rows scaled to length 1, all else as it was."""
     return params._replace(W_dec=unit_rows(params.W_dec))

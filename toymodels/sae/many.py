@@ -1,12 +1,12 @@
 """Many dictionaries at once: all members of a study as one compiled program."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, ArrayLike, Key, PyTree
+from jaxtyping import Array, ArrayLike, Bool, Key, PyTree
 
 from synthetic.base import GroundTruth
 from toymodels import ensemble, fit
@@ -23,7 +23,7 @@ def fit_many(
     batch_size: int = 1024,
     learning_rate: ArrayLike = 3e-3,
     decay: float = 0.3,
-    learns: PyTree | None = None,
+    learns: Mapping[str, Bool[Array, " member"]] | None = None,
     one_world: bool = False,
     block: int | None = None,
     chunk: int = 500,
@@ -43,8 +43,8 @@ def fit_many(
         params: likewise; where training starts.
         n_steps, batch_size: of every member.
         learning_rate, decay: of `training.adam`.
-        learns: a pytree like `params`; a leaf is one truth value per member. Where it is
-            False that part of the weights gets no gradient.
+        learns: name of a part of the weights to one truth value per member; where it is
+            False that part gets no gradient. Parts without a name learn.
         one_world: `worlds` is a single world that all members share.
         block: see `ensemble.over_members`.
         chunk, progress, checkpoints, measure: see `fit.run`.
@@ -57,8 +57,6 @@ def fit_many(
     """
     optimizer = training.adam(learning_rate, n_steps, decay)
     n_members = len(key)
-    if learns is None:
-        learns = jax.tree.map(lambda _: jnp.ones(n_members, bool), params)
 
     def advance(key, dictionary, learns, state, world, n):
         def loss(params, x, memory, step):
@@ -83,8 +81,9 @@ def fit_many(
     def step_chunk(dictionaries, learns, states, worlds, n):
         return together(key, dictionaries, learns, states, worlds, n)
 
+    free = {name: jnp.asarray(of_members) for name, of_members in (learns or {}).items()}
     state, history = fit.run(
-        lambda states, n: step_chunk(dictionaries, learns, states, worlds, n),
+        lambda states, n: step_chunk(dictionaries, free, states, worlds, n),
         states,
         n_steps,
         chunk,
@@ -95,10 +94,11 @@ def fit_many(
     return state.params, history
 
 
-def _held(params: PyTree, learns: PyTree) -> PyTree:
-    """The same weights, those that do not learn cut off from the gradient."""
-    return jax.tree.map(
-        lambda leaf, is_free: jnp.where(is_free, leaf, lax.stop_gradient(leaf)),
-        params,
-        learns,
-    )
+def _held(params: Any, learns: Mapping[str, Bool[Array, ""]]) -> Any:
+    """The same weights, parts that do not learn cut off from the gradient."""
+    parts = {name: getattr(params, name) for name in learns}
+    held = {
+        name: jnp.where(learns[name], part, lax.stop_gradient(part))
+        for name, part in parts.items()
+    }
+    return params._replace(**held)

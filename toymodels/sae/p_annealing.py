@@ -115,7 +115,8 @@ class PAnnealing:
         z = lax.stop_gradient(self.inner.penalised(params, x))
         annealing = measured(annealing, jnp.stack([now(z), following(z)]))
         sparsity = self.inner.sparsity * annealing.weight
-        dictionary = replace(self.inner, sparsity=sparsity, penalty=now)
+        steered: Any = self.inner
+        dictionary = replace(steered, sparsity=sparsity, penalty=now)
         value, outcome = dictionary.loss(params, x, inner, step)
         metrics = outcome.metrics | {"p": now.p}
         return value, outcome._replace(metrics=metrics, memory=(outcome.memory, annealing))
@@ -128,7 +129,8 @@ class PAnnealing:
 
     def _changes(self, step: ArrayLike) -> Float[Array, ""]:
         """How often the power has changed by a step, 0 to n_updates."""
-        done = (step - self.start) * self.n_updates / (self.end - self.start)
+        start, end = jnp.asarray(self.start), jnp.asarray(self.end)
+        done = (step - start) * self.n_updates / (end - start)
         return jnp.clip(jnp.floor(done), 0, self.n_updates)
 
     def _power(self, changes: Float[Array, ""]) -> Float[Array, ""]:
@@ -158,10 +160,10 @@ def measured(annealing: Annealing, costs: Float[Array, "2"]) -> Annealing:
 
 def _require_time(start: ArrayLike, end: ArrayLike, n_updates: ArrayLike) -> None:
     """Raises ValueError unless known steps leave one or more between two changes."""
-    known = [concrete(value) for value in (start, end, n_updates)]
-    if any(value is None for value in known):
+    first, last, changes = (concrete(value) for value in (start, end, n_updates))
+    if first is None or last is None or changes is None:
         return
-    gap = np.min((known[1] - known[0]) / known[2])
+    gap = np.min((last - first) / changes)
     if gap < 1:
         raise ValueError(
             f"end - start gives {gap:g} steps to each change of the power, expected at "

@@ -1,7 +1,8 @@
 """Training on normalised inputs, and folding the normalisation into the weights.
 
-A scaling is an invertible affine map x -> (x - shift) A, estimated from a sample. `Normalised`
-trains any variant behind one; `fold` gives weights that do the same on raw inputs.
+A scaling is an invertible affine map x -> (x - shift) A, estimated from a sample.
+`Normalised` trains any variant behind one; `fold` gives weights that do the same on raw
+inputs.
 """
 
 from typing import Any, Protocol

@@ -17,7 +17,7 @@ independently of its feature, precision is the feature's frequency and recall th
 the floor. The ceiling is 1.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -40,12 +40,20 @@ class Detection(NamedTuple):
     f1: Float[np.ndarray, " item"]
 
 
+class Counted(Protocol):
+    """Statistics that know how often each feature is present."""
+
+    @property
+    def a_on(self) -> Numbers: ...
+
+
 def ratio(part: Numbers, whole: Numbers) -> np.ndarray:
     """part / whole, 0 where `whole` is not positive."""
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1), 0.0)
 
 
-def _detection(both: Numbers, latent: Numbers, feature: Numbers) -> Detection:
+def detection(both: Numbers, latent: Numbers, feature: Numbers) -> Detection:
+    """From how often both are on, and each alone."""
     return Detection(
         ratio(both, latent), ratio(both, feature), ratio(2 * both, latent + feature)
     )
@@ -55,7 +63,7 @@ def by_latent(statistics: Statistics, cosine: Cosines) -> Detection:
     """[latent]: each latent against its nearest feature."""
     nearest = cosine.argmax(axis=1)
     latents = np.arange(len(nearest))
-    return _detection(
+    return detection(
         statistics.both_on[latents, nearest], statistics.z_on, statistics.a_on[nearest]
     )
 
@@ -70,7 +78,7 @@ def of_pairs(statistics: Statistics, pairs: Match) -> Detection:
     both, on = np.zeros(len(statistics.a_on)), np.zeros(len(statistics.a_on))
     both[pairs.feature] = statistics.both_on[pairs.latent, pairs.feature]
     on[pairs.feature] = statistics.z_on[pairs.latent]
-    return _detection(both, on, statistics.a_on)
+    return detection(both, on, statistics.a_on)
 
 
 def f1(statistics: Statistics) -> Float[np.ndarray, "latent feature"]:
@@ -83,7 +91,7 @@ def by_best_latent(statistics: Statistics) -> Detection:
     """[feature]: each feature against the latent with the highest F1 for it."""
     latent = f1(statistics).argmax(axis=0)
     features = np.arange(len(latent))
-    return _detection(
+    return detection(
         statistics.both_on[latent, features], statistics.z_on[latent], statistics.a_on
     )
 
@@ -104,7 +112,7 @@ def phi(statistics: Statistics, pairs: Match) -> Float[np.ndarray, " feature"]:
     return values
 
 
-def rarest(statistics: Statistics, share: float = 0.25) -> np.ndarray:
+def rarest(statistics: Counted, share: float = 0.25) -> np.ndarray:
     """The indices of the rarest `share` of features, rounded up; rarest first."""
     require_range("share", share, 0.0, 1.0, "it is a share of the features")
     order = np.argsort(statistics.a_on, kind="stable")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from synthetic.base import Batch, KnownDirections
 from toymodels.scores import geometry, intervals, mixing, ranking, structure, summary
@@ -22,13 +22,26 @@ Codes = Callable[[Batch], tuple[Any, Any]]
 _ROOM = 2**26  # numbers of one kind that the blocks may hold together
 
 
-class Evaluation(NamedTuple):
-    """What a pass leaves.
+class Rows(NamedTuple):
+    """What a decoder's rows say by themselves; for wide worlds this takes seconds.
 
     Attributes:
         W_dec: [latent, d_model].
         cosine, pairs: with the true directions, and the one-to-one matching by it.
         mixing: of the decoder.
+    """
+
+    W_dec: np.ndarray
+    cosine: Cosines
+    pairs: Match
+    mixing: Mixing
+
+
+class Evaluation(NamedTuple):
+    """What a pass leaves.
+
+    Attributes:
+        W_dec, cosine, pairs, mixing: see `Rows`.
         statistics: of all samples.
         counts: of the pairs at many thresholds.
         watched, sums: of the hierarchy; None without one.
@@ -46,6 +59,25 @@ class Evaluation(NamedTuple):
     blocks: Any
 
 
+def rows_of(
+    W_dec: Float[Array | np.ndarray, "latent d_model"],
+    world: KnownDirections,
+    absolute: bool = False,
+) -> Rows:
+    """One table of cosines, one matching, one mixing matrix."""
+    rows = np.asarray(W_dec)
+    cosine = geometry.cosines(rows, world.directions, absolute)
+    true = geometry.unit_rows(np.asarray(world.directions))
+    return Rows(rows, cosine, geometry.match(cosine), mixing.decoder_mixing(rows, true))
+
+
+def reordered(rows: Rows, order: Int[np.ndarray, " latent"]) -> Rows:
+    """Those of `W_dec[order]`, without matching them anew."""
+    place = np.argsort(order)
+    pairs = rows.pairs._replace(latent=place[rows.pairs.latent])
+    return Rows(rows.W_dec[order], rows.cosine[order], pairs, rows.mixing[order])
+
+
 def evaluate(
     codes: Codes,
     W_dec: Float[Array | np.ndarray, "latent d_model"],
@@ -56,15 +88,26 @@ def evaluate(
     absolute: bool = False,
     keep_blocks: bool = False,
 ) -> Evaluation:
+    """The pass of a decoder that is met for the first time; see `evaluate_rows`."""
+    rows = rows_of(W_dec, world, absolute)
+    return evaluate_rows(codes, rows, world, keys, block, example, keep_blocks)
+
+
+def evaluate_rows(
+    codes: Codes,
+    rows: Rows,
+    world: KnownDirections,
+    keys: Key[Array, " block"],
+    block: int,
+    example: Batch,
+    keep_blocks: bool = False,
+) -> Evaluation:
     """The pass. `codes` gives z and x_hat; `example` sets thresholds.
 
     The hierarchy is the world's `parents`, where it has any. Blocks are kept up to 2^26
     pairs of a latent and a feature together.
     """
-    rows = np.asarray(W_dec)
-    cosine = geometry.cosines(rows, world.directions, absolute)
-    pairs = geometry.match(cosine)
-    mixed = mixing.decoder_mixing(rows, geometry.unit_rows(np.asarray(world.directions)))
+    _, cosine, pairs, mixed = rows
     parents = getattr(world, "parents", None)
     watched = None
     if parents is not None and (np.asarray(parents) >= 0).any():
@@ -86,9 +129,7 @@ def evaluate(
     else:
         statistics, (counts, sums) = _merged(passes())
         stacked = None
-    return Evaluation(
-        rows, cosine, pairs, mixed, statistics, counts, watched, sums, stacked
-    )
+    return Evaluation(*rows, statistics, counts, watched, sums, stacked)
 
 
 _choose = jax.jit(ranking.choose)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,7 +15,14 @@ from synthetic.base import Batch, KnownDirections
 from synthetic.validation import require_range, require_width
 from toymodels.scores import ceilings, classification, controls, geometry
 from toymodels.scores.callables import callable_on_arrays, decoder_rows, require_codes
-from toymodels.scores.evaluation import Evaluation, evaluate, sampling_intervals, values
+from toymodels.scores.evaluation import (
+    Evaluation,
+    evaluate_rows,
+    reordered,
+    rows_of,
+    sampling_intervals,
+    values,
+)
 from toymodels.scores.streaming import sample
 from toymodels.scores.summary import scores
 
@@ -137,34 +145,37 @@ def score(
     example = sample(world, key_example, _CALIBRATION)
     keys = jax.random.split(key_samples, -(-n_samples // block))
 
-    def measured(codes, W_dec, keys=keys, keep_blocks=False) -> Evaluation:
-        return evaluate(codes, W_dec, world, keys, block, example, absolute, keep_blocks)
+    def measured(codes, rows, keys=keys, keep_blocks=False) -> Evaluation:
+        return evaluate_rows(codes, rows, world, keys, block, example, keep_blocks)
 
     encode, decode, W_dec = _compiled((encode, decode), world, example, key_probe)
-    found = measured(lambda b: _codes(encode, decode, b), W_dec, keep_blocks=draws > 0)
+    of = partial(rows_of, world=world, absolute=absolute)
+    rows = of(W_dec)
+    found = measured(lambda b: _codes(encode, decode, b), rows, keep_blocks=draws > 0)
     own = values(found)
 
     order = np.asarray(jax.random.permutation(key_order, len(W_dec)))
     random = controls.random_at_l0(key_random, example.x, len(W_dec), own["l0"])
     beside = {
-        "random at this L0": values(measured(_jitted(random), random.W_dec)),
+        "random at this L0": values(measured(_jitted(random), of(random.W_dec))),
         "permuted decoder": values(
-            measured(lambda b: _permuted(encode, decode, order, b), W_dec[order])
+            measured(lambda b: _permuted(encode, decode, order, b), reordered(rows, order))
         ),
         "signs flipped": values(
-            measured(lambda b: _flipped(encode, decode, b), -np.asarray(W_dec))
+            measured(lambda b: _flipped(encode, decode, b), of(-W_dec))
         ),
     }
     for i, (name, pair) in enumerate((others or {}).items()):
         probe = jax.random.fold_in(key_floor, i)
-        beside[name] = values(measured(*_codes_and_rows(pair, world, example, probe)))
+        codes, theirs = _codes_and_rows(pair, world, example, probe)
+        beside[name] = values(measured(codes, of(theirs)))
 
-    oracle = controls.oracle(world, example)
-    above = {"true codes": values(measured(_jitted(oracle), world.directions))}
+    oracle, true = controls.oracle(world, example), of(world.directions)
+    above = {"true codes": values(measured(_jitted(oracle), true))}
     few = keys[: -(-pursuit_samples // block)]
     found_from_x = ceilings.of_world(world, example) if len(few) else {}
     for name, ceiling in found_from_x.items():
-        above[name] = values(measured(_jitted(ceiling), world.directions, few))
+        above[name] = values(measured(_jitted(ceiling), true, few))
 
     feature = classification.of_pairs(found.statistics, found.pairs)
     cosine = np.zeros(world.n_features)

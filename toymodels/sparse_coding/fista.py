@@ -9,11 +9,7 @@ from toymodels.sparse_coding.ista import soft_threshold, step_size
 
 
 def fista(
-    x: X,
-    atoms: Atoms,
-    penalty: ArrayLike,
-    steps: ArrayLike = 200,
-    nonnegative: bool = True,
+    x: X, atoms: Atoms, penalty: ArrayLike, steps: ArrayLike = 200, nonnegative: bool = True
 ) -> Codes:
     """argmin_a 1/2 ||x - a D||^2 + penalty ||a||_1, to within O(1 / steps^2).
 

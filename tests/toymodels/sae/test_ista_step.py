@@ -8,6 +8,7 @@ from jax.test_util import check_grads
 
 from synthetic import random
 from toymodels import testing
+from toymodels.sae import scaling as scalings
 from toymodels.sae import training
 from toymodels.sae.batchtopk import BatchTopK
 from toymodels.sae.frequency import FrequencySort
@@ -156,6 +157,22 @@ def test_calibrated_steps_have_k_latents_on(case):
     assert int((z != 0).sum()) == 42
     # The earlier selections are exact too: the same as over the batch.
     np.testing.assert_allclose(z, dictionary.encode_batch(refined, x), atol=1e-6)
+
+
+@pytest.mark.parametrize("scaling", ["uniform", "whitening"])
+def test_all_thresholds_survive_folding(case, scaling):
+    """Trained behind a scaling and folded, every selection makes the same choice."""
+    params, x = case
+    x = x @ jnp.diag(jnp.linspace(0.5, 2.0, 6)) + 0.3
+    scale = scalings.whitening(x) if scaling == "whitening" else scalings.centred(x)
+    dictionary = IstaStep(BatchTopK(12, k=2))
+    seen = scale.rows(x - scale.shift)
+    inner = calibrate(dictionary, RefinedParams(*params, jnp.zeros(1)), seen)
+    folded = scalings.fold(inner, scale)
+    z = dictionary.encode(inner, seen)
+    np.testing.assert_allclose(dictionary.encode(folded, x), z, atol=1e-4)
+    x_hat = scale.rows_back(dictionary.decode(inner, z)) + scale.shift
+    np.testing.assert_allclose(dictionary.decode(folded, z), x_hat, atol=1e-4)
 
 
 def test_no_steps_are_refused():

@@ -127,7 +127,7 @@ def test_gradient_of_mean_l0_is_its_smoothed_finite_difference():
 
 
 def test_gradient_of_mean_code_is_its_smoothed_finite_difference():
-    """d E[z] / d theta = -theta density(theta); the window makes it an average around it."""
+    """d E[z] / d theta = -theta density(theta), averaged over the window."""
     z_pre = jax.random.normal(random.key(3), (400_000, 1))
 
     def mean_code(theta):
@@ -235,8 +235,8 @@ def test_thresholds_below_zero_become_zero_and_rows_unit():
 
 
 def test_scale_carries_the_loss_to_other_units():
-    """x in other units, with thresholds and biases in them, has the squared units' loss, and
-    the same gradients in units.
+    """x in other units, thresholds and biases with it: the loss is in squared units, and
+    gradients are the same in units.
     """
     s = 8.0  # a power of two: exact
     x = jax.random.normal(random.key(10), (64, 5))

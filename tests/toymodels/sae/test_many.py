@@ -38,8 +38,8 @@ def fitted(members, **options):
 @pytest.fixture(scope="module")
 def together(members):
     """Fitted in chunks and blocks; the first holds b_dec, the last learns nothing."""
-    learns = Params(*[np.array([True, True, False])] * 4)
-    learns = learns._replace(b_dec=np.array([False, True, False]))
+    learns = dict.fromkeys(("W_enc", "b_enc", "W_dec"), np.array([True, True, False]))
+    learns["b_dec"] = np.array([False, True, False])
     return fitted(members, chunk=15, block=2, learns=learns)
 
 
@@ -49,7 +49,8 @@ def test_a_member_is_what_it_would_be_alone(members, together):
     assert history.metrics["loss"].shape == (3, 3)
     dictionary, world, start = members[1]
     optimizer = training.adam(0.01, STEPS)
-    state = training.start(random.key(9), dictionary, WIDTH, optimizer).replace(params=start)
+    state = training.start(random.key(9), dictionary, WIDTH, optimizer)
+    state = state.replace(params=start)
     state, _ = jax.jit(training.advance, static_argnames=("optimizer", "batch_size"))(
         data_keys()[1],
         dictionary,

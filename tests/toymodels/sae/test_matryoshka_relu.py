@@ -54,9 +54,9 @@ def parent_and_children():
     return jnp.asarray(np.repeat(np.concatenate(rows), counts, axis=0), jnp.float32)
 
 
-def fitted(dictionary, x, steps=3_000):
+def fitted(dictionary, x, steps=1_000):
     """Adam on the whole world, from the truth."""
-    optimizer = training.adam(3e-3, steps)
+    optimizer = training.adam(1e-2, steps)
     truth = Params(jnp.eye(4), jnp.zeros(4), jnp.eye(4), jnp.zeros(4))
 
     def step(i, carry):

@@ -98,7 +98,7 @@ def seeds(request, easy_world):
 
 
 def test_most_seeds_recover_an_easy_world(seeds, easy_world):
-    """About one in six settles on the opposite of a feature; the bias makes up for it."""
+    """About one in six settles on a feature's opposite, which the bias makes up for."""
     reached = [
         geometry.mcc_dec(geometry.cosines(rows, easy_world.directions)) for rows in seeds
     ]

@@ -178,5 +178,5 @@ def test_bad_samples_are_refused():
     flat = jax.random.normal(random.key(8), (50, 3)) * jnp.array([1.0, 1.0, 0.0])
     with pytest.raises(ValueError, match="the least variance over the largest is"):
         scaling.whitening(flat)
-    with pytest.raises(ValueError, match="scale is 0, expected .* invertible"):
+    with pytest.raises(ValueError, match=r"scale is 0, expected .* invertible"):
         Uniformly(0.0)

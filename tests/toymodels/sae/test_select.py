@@ -78,6 +78,19 @@ def test_batch_selection_counts_exactly_and_equals_a_sort(shape, k):
     assert (kept > 0).sum() == count
 
 
+@pytest.mark.parametrize("width", [4_095, 4_096, 8_192, 4_099])
+def test_rows_wider_than_two_counts_in_a_float(width):
+    """Powers of two are cut in parts, and a prime is counted entry by entry."""
+    z = np.random.default_rng(2).gamma(0.3, size=(3, width)).astype(np.float32)
+    for k in (width - 1, 5):
+        last = np.partition(z, -k, axis=1)[:, [-k]]
+        np.testing.assert_array_equal(keep_k(jnp.asarray(z), k), np.where(z >= last, z, 0))
+    count = 2 * width + 1
+    last = np.sort(z, axis=None)[-count]
+    found = keep_batch_k(jnp.asarray(z), count / 3)
+    np.testing.assert_array_equal(found, np.where(z >= last, z, 0))
+
+
 def batch_passes(z, k):
     """How many entries stay, and that the search came to an end."""
     return int((keep_batch_k(jnp.asarray(z, jnp.float32), k) > 0).sum())

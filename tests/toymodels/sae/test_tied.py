@@ -38,7 +38,7 @@ def test_by_hand():
 
 
 def test_loss_in_numpy_with_the_sources_weight():
-    """The source: mean over batch and dimensions of the squared error, alpha |c|_1 summed."""
+    """The source: the mean over batch and dimensions of the squares, alpha |c|_1 summed."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(30, 4)).astype(np.float32)
     M = rng.normal(size=(7, 4)).astype(np.float32)

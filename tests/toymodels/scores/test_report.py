@@ -10,7 +10,7 @@ import pytest
 
 from synthetic import random
 from synthetic.base import Batch
-from toymodels.scores import Report, callables, score, streaming
+from toymodels.scores import Report, callables, evaluation, score, streaming
 from toymodels.scores.statistics import measure, merge_all
 
 N_FEATURES, D_MODEL = 6, 4
@@ -517,3 +517,12 @@ def test_worlds_with_a_hierarchy_are_scored_for_absorption():
         assert found.ceiling[name] == pytest.approx(0, abs=1e-5)
         np.testing.assert_allclose(found.intervals[name], 1, atol=1e-5)
     assert found["explained_variance"] == pytest.approx(1, abs=1e-6)
+
+
+def test_reordered_rows_are_those_of_the_reordered_decoder():
+    """What is carried over from one matching is what a second would find."""
+    order = np.array([3, 0, 4, 1, 2])
+    rows = evaluation.rows_of(W_DEC + 0.1 * np.eye(5, 4), WORLD)
+    found = evaluation.reordered(rows, order)
+    again = evaluation.rows_of(rows.W_dec[order], WORLD)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-9), found, again)

@@ -20,7 +20,7 @@ def test_on_orthonormal_atoms_it_keeps_the_largest_projections(nonnegative):
 
 
 def test_it_finds_sparse_codes_on_spread_atoms(signed):
-    """12 atoms in 16 dimensions: with k = 12 it is least squares, which is unique."""
+    """All 12 atoms in 16 dimensions: with k = 12 it is least squares, which is unique."""
     atoms = np.asarray(signed.atoms, float)
     x = signed.codes @ atoms
     with jax.enable_x64(True):

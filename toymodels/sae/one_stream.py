@@ -1,0 +1,95 @@
+"""Different variants on one stream of data: each batch is drawn once for all of them.
+
+Where drawing a batch costs as much as a step of training, as in wide worlds with a
+hierarchy, this is the cheaper way to compare dictionaries.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jaxtyping import Array, Int, Key
+
+from synthetic.base import GroundTruth
+from toymodels import fit
+
+Stacks = dict[str, Any]
+
+
+def advance(
+    key: Key[Array, ""],
+    dictionaries: Stacks,
+    states: Stacks,
+    n_steps: Int[Array, ""] | int,
+    *,
+    world: GroundTruth,
+    optimizer: optax.GradientTransformation,
+    batch_size: int = 1024,
+) -> tuple[Stacks, dict[str, fit.Chunk]]:
+    """Makes `n_steps` updates of every member of every variant; pure.
+
+    Each member ends where `training.advance` with the same key would have taken it. In
+    each step members are updated one after another.
+
+    Args:
+        key: the data key of the whole run.
+        dictionaries: by name, variants whose leaves are stacked along their members.
+        states: likewise; all at the same step.
+        n_steps: how many updates; may be traced.
+        world: where the batches come from.
+        optimizer: of every member, on its own.
+        batch_size: samples in a step.
+    """
+    first = next(iter(states.values())).step[0]
+
+    def sample(step):
+        key_batch, _ = jax.random.split(jax.random.fold_in(key, step))
+        return world.sample(key_batch, batch_size).x
+
+    def step_of(x):
+        def one(member):
+            dictionary, state = member
+            return fit.advance(
+                key,
+                state,
+                1,
+                loss=dictionary.loss,
+                sample=lambda key: x,
+                optimizer=optimizer,
+                after=dictionary.after,
+            )
+
+        return one
+
+    def update(states, x):
+        moved = {
+            name: lax.map(step_of(x), (dictionaries[name], states[name])) for name in states
+        }
+        return {k: v[0] for k, v in moved.items()}, {k: v[1] for k, v in moved.items()}
+
+    def body(i, carry):
+        states, x, chunks = carry
+        following = sample(first + i + 1)
+        states, new = update(states, x)
+        joined = {name: _joined(i, chunks[name], new[name]) for name in new}
+        return states, following, joined
+
+    x = sample(first)
+    shapes = jax.eval_shape(lambda s, x: update(s, x)[1], states, x)
+    empty = {name: _empty(chunk) for name, chunk in shapes.items()}
+    states, _, chunks = lax.fori_loop(0, n_steps, body, (states, x, empty))
+    return states, chunks
+
+
+def _empty(chunk: fit.Chunk) -> fit.Chunk:
+    """No steps yet."""
+    zeros = jax.tree.map(lambda m: jnp.zeros(m.shape, jnp.float32), chunk.metrics)
+    return fit.Chunk(zeros, jnp.full(chunk.bad_step.shape, -1, chunk.bad_step.dtype))
+
+
+def _joined(i: Int[Array, ""], chunk: fit.Chunk, new: fit.Chunk) -> fit.Chunk:
+    """The means after step `i` more, and the first bad step."""
+    mean = jax.tree.map(lambda m, now: m + (now - m) / (i + 1), chunk.metrics, new.metrics)
+    return fit.Chunk(mean, jnp.where(chunk.bad_step < 0, new.bad_step, chunk.bad_step))
