@@ -130,6 +130,27 @@ def test_shared_and_exclusive_features_are_told_apart(dictionary, two_models):
     assert (np.abs(share[kind == "both"] - 0.5) < 0.1).all()
 
 
+@pytest.mark.slow
+def test_only_the_penalty_makes_shared_features_look_exclusive(two_models):
+    """24 latents for 18 features, 8 of them exclusive. Under L1 some of the spare latents
+    become a shared feature's in one model alone (Minder et al. 2025)."""
+
+    def exclusive(dictionary, seed):
+        params, _ = training.fit_dictionary(
+            random.key(seed), dictionary, two_models, 4_000, 256
+        )
+        x = two_models.sample(random.key(10), 4_000).x
+        alive = (np.asarray(dictionary.encode(params, x)) != 0).any(axis=0)
+        share = np.asarray(relative_lengths(params))[:, 1]
+        return int((alive & ((share < 0.1) | (share > 0.9))).sum())
+
+    seeds = 11, 12, 13
+    batch = [exclusive(BatchTopKCrosscoder(24, k=1.44), seed) for seed in seeds]
+    penalised = [exclusive(Crosscoder(24, sparsity=0.1), seed) for seed in seeds]
+    assert np.median(batch) == 8
+    assert np.median(penalised) > 8
+
+
 def test_calibration_gives_a_mean_of_k(two_models):
     x = two_models.sample(random.key(8), 400).x
     dictionary = BatchTopKCrosscoder(24, k=1.5)

@@ -19,7 +19,7 @@ from toymodels.scores import geometry
     [
         MatchingPursuit(12, k=3),
         FrozenDecoder(MatchingPursuit(12)),
-        pytest.param(OMP(12, k=2, most=3), marks=pytest.mark.slow),
+        OMP(12, k=2, most=3),
     ],
     ids=repr,
 )
