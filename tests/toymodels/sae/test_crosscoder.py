@@ -133,7 +133,8 @@ def test_shared_and_exclusive_features_are_told_apart(dictionary, two_models):
 @pytest.mark.slow
 def test_only_the_penalty_makes_shared_features_look_exclusive(two_models):
     """24 latents for 18 features, 8 of them exclusive. Under L1 some of the spare latents
-    become a shared feature's in one model alone (Minder et al. 2025)."""
+    become a shared feature's in one model alone (Minder et al. 2025).
+    """
 
     def exclusive(dictionary, seed):
         params, _ = training.fit_dictionary(

@@ -16,11 +16,7 @@ from toymodels.scores import geometry
 
 @pytest.mark.parametrize(
     "dictionary",
-    [
-        MatchingPursuit(12, k=3),
-        FrozenDecoder(MatchingPursuit(12)),
-        OMP(12, k=2, most=3),
-    ],
+    [MatchingPursuit(12, k=3), FrozenDecoder(MatchingPursuit(12)), OMP(12, k=2, most=3)],
     ids=repr,
 )
 def test_conformance(dictionary):
