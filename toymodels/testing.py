@@ -10,6 +10,7 @@ and for trained dictionaries, whoever made them:
 Each failure is an AssertionError that says what came, what was expected and the likely fix.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -20,6 +21,7 @@ from jaxtyping import Array, Key
 
 from synthetic import SparseFeatures, directions, firing
 from synthetic.base import KnownDirections
+from synthetic.paired import Paired
 from toymodels.recovery import assert_recovers
 from toymodels.sae import training
 from toymodels.sae.base import Dictionary
@@ -30,8 +32,25 @@ __all__ = ["assert_recovers", "check", "check_recovers", "easy_world"]
 D_MODEL, BATCH = 5, 7
 
 
-def check(dictionary: Dictionary, key: Key[Array, ""]) -> None:
-    """Runs every check that needs no training. `n_latents` must not be 5 or 7."""
+def normal_rows(key: Key[Array, ""]) -> Array:
+    """Seven samples in five dimensions, what most dictionaries take."""
+    return jax.random.normal(key, (BATCH, D_MODEL))
+
+
+def check(
+    dictionary: Dictionary,
+    key: Key[Array, ""],
+    example: Callable[[Key[Array, ""]], Any] = normal_rows,
+) -> None:
+    """Runs every check that needs no training.
+
+    Args:
+        dictionary: its `n_latents` must not be 5 or 7.
+        key: decides weights and data.
+        example: `key -> x`, seven samples as the loss takes them, of width 5. Of `Paired`
+            ones `encode` is given the source, and `decode` must give what is like the
+            target.
+    """
     n_latents = dictionary.n_latents
     _require(
         n_latents not in (D_MODEL, BATCH),
@@ -39,7 +58,7 @@ def check(dictionary: Dictionary, key: Key[Array, ""]) -> None:
         "transposed axis goes unseen",
     )
     key_init, key_x, key_after = jax.random.split(key, 3)
-    x = jax.random.normal(key_x, (BATCH, D_MODEL))
+    x = example(key_x)
     params = dictionary.init(key_init, D_MODEL)
     check_shapes(dictionary, params, x)
     check_deterministic(dictionary, key_init, params)
@@ -50,18 +69,18 @@ def check(dictionary: Dictionary, key: Key[Array, ""]) -> None:
     check_no_retrace(dictionary, params, x)
 
 
-def check_shapes(dictionary: Dictionary, params: Any, x: Array) -> None:
+def check_shapes(dictionary: Dictionary, params: Any, x: Any) -> None:
     """Encode maps [batch, d_model] to [batch, latent] and decode maps back; all finite."""
-    z = dictionary.encode(params, x)
+    z = dictionary.encode(params, _source(x))
     expected = (BATCH, dictionary.n_latents)
     _require(
         z.shape == expected,
         f"encode gave shape {z.shape}, expected {expected}; return one row per sample",
     )
-    x_hat = dictionary.decode(params, z)
+    x_hat, wanted = dictionary.decode(params, z), _target(x).shape
     _require(
-        x_hat.shape == x.shape,
-        f"decode gave shape {x_hat.shape}, expected {x.shape}; W_dec is [latent, d_model]",
+        x_hat.shape == wanted,
+        f"decode gave shape {x_hat.shape}, expected {wanted}; W_dec is [latent, d_model]",
     )
     finite = bool(jnp.isfinite(z).all() & jnp.isfinite(x_hat).all())
     _require(finite, "encode or decode gave NaN or infinite values, expected finite ones")
@@ -79,8 +98,9 @@ def check_deterministic(dictionary: Dictionary, key: Key[Array, ""], params: Any
     )
 
 
-def check_rows_are_independent(dictionary: Dictionary, params: Any, x: Array) -> None:
+def check_rows_are_independent(dictionary: Dictionary, params: Any, x: Any) -> None:
     """The code of a sample does not depend on the rest of the batch."""
+    x = _source(x)
     together = np.asarray(dictionary.encode(params, x))
     alone = np.concatenate([dictionary.encode(params, row[None]) for row in x])
     _require(
@@ -90,7 +110,7 @@ def check_rows_are_independent(dictionary: Dictionary, params: Any, x: Array) ->
     )
 
 
-def check_loss(dictionary: Dictionary, params: Any, x: Array) -> None:
+def check_loss(dictionary: Dictionary, params: Any, x: Any) -> None:
     """The loss is a finite scalar with finite gradients, and keeps its memory's shapes."""
     memory = dictionary.memory(params)
     value, outcome = dictionary.loss(params, x, memory, jnp.int32(0))
@@ -108,7 +128,7 @@ def check_loss(dictionary: Dictionary, params: Any, x: Array) -> None:
     )
 
 
-def check_after(dictionary: Dictionary, params: Any, x: Array, key: Key[Array, ""]) -> None:
+def check_after(dictionary: Dictionary, params: Any, x: Any, key: Key[Array, ""]) -> None:
     """`after` keeps the shapes of the state and the step."""
     state = training.start(key, dictionary, D_MODEL, optax.adam(1e-3))
     moved = dictionary.after(jax.random.fold_in(key, 1), state, x)
@@ -119,8 +139,9 @@ def check_after(dictionary: Dictionary, params: Any, x: Array, key: Key[Array, "
     )
 
 
-def check_vmap(dictionary: Dictionary, params: Any, x: Array) -> None:
+def check_vmap(dictionary: Dictionary, params: Any, x: Any) -> None:
     """Two stacked copies under vmap give what one gives."""
+    x = _source(x)
     pair = jax.tree.map(
         lambda leaf: jnp.stack([jnp.asarray(leaf)] * 2), (dictionary, params)
     )
@@ -132,7 +153,7 @@ def check_vmap(dictionary: Dictionary, params: Any, x: Array) -> None:
     )
 
 
-def check_no_retrace(dictionary: Dictionary, params: Any, x: Array) -> None:
+def check_no_retrace(dictionary: Dictionary, params: Any, x: Any) -> None:
     """Changing the value of a leaf compiles nothing anew."""
     traces = 0
 
@@ -175,6 +196,14 @@ def check_recovers(
         f"mcc_dec is {reached:.3f} after {n_steps} steps, expected at least {mcc_dec}; "
         "look at dead latents, the learning rate and the penalty",
     )
+
+
+def _source(x: Any) -> Any:
+    return x.source if isinstance(x, Paired) else x
+
+
+def _target(x: Any) -> Any:
+    return x.target if isinstance(x, Paired) else x
 
 
 def _another_value(leaf: Array) -> Array:

@@ -21,7 +21,7 @@ def fista(
         x: samples, any bias removed.
         atoms: the dictionary D, rows.
         penalty: of the l1 norm; a leaf.
-        steps: iterations.
+        steps: iterations; a leaf.
         nonnegative: a >= 0 as well.
     """
     gram = jnp.matmul(atoms, atoms.T, precision=lax.Precision.HIGHEST)

@@ -10,7 +10,7 @@ from toymodels.sparse_coding.ista import step_size
 
 
 def iht(
-    x: X, atoms: Atoms, k: ArrayLike, steps: int = 200, nonnegative: bool = True
+    x: X, atoms: Atoms, k: ArrayLike, steps: ArrayLike = 200, nonnegative: bool = True
 ) -> Codes:
     """A local minimum of ||x - a D||^2 over codes with at most k entries.
 
@@ -22,7 +22,7 @@ def iht(
         x: samples, any bias removed.
         atoms: the dictionary D, rows.
         k: how many entries stay; may be traced.
-        steps: iterations.
+        steps: iterations; a leaf.
         nonnegative: a >= 0 as well; otherwise the largest in size stay.
     """
     gram = jnp.matmul(atoms, atoms.T, precision=lax.Precision.HIGHEST)

@@ -10,7 +10,7 @@ Gram = Float[Array, "atom atom"]
 
 
 def ista(
-    x: X, atoms: Atoms, penalty: ArrayLike, steps: int = 200, nonnegative: bool = True
+    x: X, atoms: Atoms, penalty: ArrayLike, steps: ArrayLike = 200, nonnegative: bool = True
 ) -> Codes:
     """argmin_a 1/2 ||x - a D||^2 + penalty ||a||_1, to within O(1 / steps).
 
@@ -21,7 +21,7 @@ def ista(
         x: samples, any bias removed.
         atoms: the dictionary D, rows.
         penalty: of the l1 norm; a leaf.
-        steps: iterations.
+        steps: iterations; a leaf.
         nonnegative: a >= 0 as well.
     """
     gram = jnp.matmul(atoms, atoms.T, precision=lax.Precision.HIGHEST)

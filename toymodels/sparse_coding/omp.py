@@ -65,6 +65,7 @@ def _pursue(
     """The greedy loop; `refit(x, chosen, used, before)` gives the values of all slots."""
     most = min(most, atoms.shape[0])
     slots = jnp.arange(most)
+    last = jnp.minimum(most, jnp.max(count))
 
     def pursue(sample):
         x, count = sample
@@ -83,7 +84,7 @@ def _pursue(
             return index, used, a, x - a @ chosen
 
         start = jnp.zeros(most, int), jnp.zeros(most, bool), jnp.zeros(most, x.dtype), x
-        index, used, a, _ = lax.fori_loop(0, most, take, start)
+        index, used, a, _ = lax.fori_loop(0, last, take, start)
         return jnp.zeros(len(atoms), x.dtype).at[index].add(jnp.where(used, a, 0))
 
     return lax.map(pursue, (x, count), batch_size=ROWS)
