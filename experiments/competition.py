@@ -16,7 +16,7 @@ import optax
 from jaxtyping import Array, PyTree
 
 from experiments.experiment import Job
-from synthetic import SparseFeatures, presets, random, rates
+from synthetic import SparseFeatures, presets, random, rates, toy_worlds
 from synthetic.base import Batch
 from synthetic.streams import stream_key
 from toymodels import ensemble, fit
@@ -44,7 +44,7 @@ class Settings:
         part: worlds and dictionaries are 1 / part of their whole size.
         variants: names of VARIANTS.
         l0s: wanted latents on in a sample; () for the L0 of the most frequent features,
-            as many as there are latents.
+            as many as there are latents, rounded up.
         n_seeds: dictionaries per variant and L0.
         n_latents: of every dictionary.
         prefixes: of Matryoshka, the last one n_latents.
@@ -90,6 +90,7 @@ WORLDS: dict[str, Callable[[int], SparseFeatures]] = {
     "correlated": lambda part: presets.held_out_correlated(part=part),
     "deep_trees": lambda part: presets.held_out_deep_trees(part=part),
     "signed": lambda part: presets.held_out_signed(part=part),
+    "crowded": lambda part: toy_worlds.crowded(),
 }
 
 
@@ -189,11 +190,11 @@ def compete(name: str, settings: Settings, seed: int, job: Job) -> Found:
 
 
 def wanted_l0s(rate: np.ndarray, settings: Settings) -> tuple[float, ...]:
-    """Each L0 over `part`; else the L0 of the most frequent features, a whole number."""
+    """Each L0 over `part`; else the L0 of the most frequent features, rounded up."""
     if settings.l0s:
         return tuple(l0 / settings.part for l0 in settings.l0s)
     n_latents = settings.n_latents // settings.part
-    return (float(max(1, round(float(np.sort(rate)[::-1][:n_latents].sum())))),)
+    return (float(np.ceil(np.sort(rate)[::-1][:n_latents].sum())),)
 
 
 def variants(

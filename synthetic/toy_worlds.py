@@ -1,7 +1,7 @@
 """Small worlds on which one failure of dictionaries is seen alone.
 
-Directions are orthonormal, so that nothing interferes: whatever a dictionary mixes, it
-mixes for the sake of its loss.
+Directions are orthonormal but for `crowded`, so that nothing interferes: whatever a
+dictionary mixes, it mixes for the sake of its loss.
 """
 
 import jax
@@ -77,4 +77,21 @@ def tree_of_twenty(seed: int = 0) -> SparseFeatures:
         directions.orthogonal(hash_key(seed), 20, 20),
         Gated(firing.Independent(jnp.asarray(probability, jnp.float32)), forest),
         RectifiedNormal(1.0, 0.05),
+    )
+
+
+def crowded(seed: int = 0) -> SparseFeatures:
+    """64 independent features in 24 dimensions, three of them present on average.
+
+    Directions are random, with cosines up to about 0.6. Magnitudes are N(1, 0.15^2).
+    Nothing is tied to anything, so that only interference stands between a dictionary and
+    the truth.
+
+    Args:
+        seed: decides the directions.
+    """
+    return SparseFeatures(
+        directions.random(hash_key(seed), 64, 24),
+        firing.Independent(firing.constant(64, 3 / 64)),
+        RectifiedNormal(1.0, 0.15),
     )
