@@ -8,7 +8,7 @@ true L0, several seeds, the same data for all. Scores are of the exported dictio
 sample's codes are its own.
 
 Run:     python -m experiments dictionaries
-Takes:   about 12 minutes on two cores
+Takes:   about 20 minutes on two cores
 Expect:  on features in superposition nearly all variants find nearly all features; on the
          hierarchy plain variants absorb parents into their children; every variant that
          learns its directions stands clear of the floor
@@ -50,7 +50,7 @@ class Settings:
     variants: tuple[str, ...] = ()
     targets: tuple[float, ...] = (0.6, 1.0, 1.7)
     n_seeds: int = 3
-    steps: int = 1_500
+    steps: int = 2_500
     batch_size: int = 256
     learning_rate: float = 3e-3
     n_samples: int = 1 << 14
@@ -318,7 +318,7 @@ EXPERIMENT = Experiment(
     name="dictionaries",
     question="Which dictionary finds the features of which world?",
     source="the papers of the variants; see `toymodels/sae`",
-    minutes=12,
+    minutes=20,
     settings=Settings(),
     quick=Settings(
         worlds=("hierarchy",),

@@ -3,9 +3,13 @@
 from toymodels.sae.abstopk import AbsTopK
 from toymodels.sae.aligned import Aligned
 from toymodels.sae.april import ReLUApril
+from toymodels.sae.archetypal import Archetypal
 from toymodels.sae.base import Dictionary, Params
 from toymodels.sae.batchtopk import BatchTopK
+from toymodels.sae.batchtopk_crosscoder import BatchTopKCrosscoder
 from toymodels.sae.controller import Controlled
+from toymodels.sae.crosscoder import Crosscoder
+from toymodels.sae.end_to_end import EndToEnd
 from toymodels.sae.frozen import FrozenDecoder, FrozenEncoder, SoftFrozenDecoder
 from toymodels.sae.gated import Gated
 from toymodels.sae.ista_step import IstaStep
@@ -23,15 +27,20 @@ from toymodels.sae.temporal import TSAE
 from toymodels.sae.tied import Tied
 from toymodels.sae.topk import TopK
 from toymodels.sae.training import fit_dictionary
+from toymodels.sae.transcoder import SkipTranscoder, Transcoder
 
 __all__ = [
     "OMP",
     "TSAE",
     "AbsTopK",
     "Aligned",
+    "Archetypal",
     "BatchTopK",
+    "BatchTopKCrosscoder",
     "Controlled",
+    "Crosscoder",
     "Dictionary",
+    "EndToEnd",
     "FrozenDecoder",
     "FrozenEncoder",
     "Gated",
@@ -47,8 +56,10 @@ __all__ = [
     "ReLU",
     "ReLUApril",
     "SampledMatryoshka",
+    "SkipTranscoder",
     "SoftFrozenDecoder",
     "Tied",
     "TopK",
+    "Transcoder",
     "fit_dictionary",
 ]
