@@ -56,7 +56,7 @@ def _draw_score(panel: Axes, metrics, ranks: np.ndarray, scores: np.ndarray) -> 
                 fontsize=7,
                 color=color,
             )
-    names = [NAMES.get(name, name) for name in metrics["worlds"]]
+    names = [str(NAMES.get(name, name)) for name in metrics["worlds"]]
     panel.set_xticks(places, names, fontsize=7.5)
     panel.set_xlabel("world")
     panel.set_yticks(np.arange(1, len(metrics["variants"]) + 1))

@@ -36,11 +36,11 @@ def _draw_world(panel: Axes, metrics, arrays, world: str) -> None:
     for i, name in enumerate(metrics["variants"]):
         explained = arrays[f"{world}/{name}/explained_variance"]
         found = arrays[f"{world}/{name}/mcc_dec"]
-        style_of = {"color": style.SERIES[i], "marker": style.MARKERS[i]}
-        panel.plot(explained, found, ls="", ms=7, label=name, **style_of)
+        color, marker = style.SERIES[i], style.MARKERS[i]
+        panel.plot(explained, found, ls="", ms=7, label=name, color=color, marker=marker)
     true, hedged = metrics["ceilings"][world].values()
     at = ("explained_variance", "mcc_dec")
-    panel.plot(*(true[n] for n in at), "*", color=style.BLACK, ms=11, label="right codes")
+    panel.plot(true[at[0]], true[at[1]], "*", color=style.BLACK, ms=11, label="right codes")
     panel.plot(
         *(hedged[n] for n in at),
         "*",

@@ -6,6 +6,7 @@ Bussmann et al. 2025 (arXiv 2503.17547), on BatchTopK codes.
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -196,7 +197,7 @@ def reconstructions(
     return x_hats
 
 
-def weighted(weights: tuple[ArrayLike, ...], errors: Sequence) -> ArrayLike:
+def weighted(weights: tuple[ArrayLike, ...], errors: Sequence) -> Any:
     """sum_l weight_l error_l; their plain sum where there are no weights."""
     if not weights:
         return sum(errors[1:], errors[0])
