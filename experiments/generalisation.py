@@ -85,7 +85,7 @@ def agreement(ranked: np.ndarray, worlds: list[str]) -> dict[str, float]:
         return {}
     standard = ranked[worlds.index(STANDARD)]
     return {
-        world: float(stats.kendalltau(standard, row)[0])
+        world: float(np.asarray(stats.kendalltau(standard, row))[0])
         for world, row in zip(worlds, ranked, strict=True)
         if world != STANDARD
     }
