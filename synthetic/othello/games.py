@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, Key, UInt8, UInt32
+from jaxtyping import Array, Bool, Int, Key, UInt8, UInt32
 
 from synthetic.othello import board
 from synthetic.othello.board import Framed, Squares
@@ -81,16 +81,6 @@ def replay(rules: Rules, squares: Int[Array, "time game"]) -> Games:
     return games
 
 
-def entropy_floor(games: Games) -> Float[Array, ""]:
-    """The mean of log(number of legal moves) in nats, over positions with a next move.
-
-    No model can have a lower loss on the move after these positions; the first move of a
-    game has none before it and is left out.
-    """
-    count = board.count(jnp.moveaxis(games.legal, 1, 0))
-    return jnp.sum(jnp.log(jnp.maximum(count, 1))) / jnp.sum(count > 0)
-
-
 def only(size: int, square: UInt8[Array, "*batch"]) -> Squares:
     """The set of one square by its number; empty for size^2."""
     line, column = jnp.divmod(square.astype(jnp.uint8), jnp.uint8(size))
@@ -113,8 +103,9 @@ def _record(
         made = square < size**2
         placed = board.replaced(own, only(size, square))
         taken = _kept(running, rules.taken, own, opponent, placed)
-        sides = (board.inner(x) for x in (own, opponent, placed))
-        mine, theirs = rules.after(*sides, taken)
+        mine, theirs = rules.after(
+            board.inner(own), board.inner(opponent), board.inner(placed), taken
+        )
         own, opponent = board.replaced(own, mine), board.replaced(opponent, theirs)
         replies = _kept(running, rules.legal, opponent, own)
         changes = made & board.some(replies)

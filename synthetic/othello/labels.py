@@ -39,12 +39,12 @@ def names(size: int, families: Sequence[str]) -> list[str]:
     found = []
     for name in families:
         family = _family(name)
-        parts = [AXES[axis](size) for axis in family.axes]
+        parts = [list(AXES[axis](size)) for axis in family.axes]
         if len(family.squares(size)):
             parts.append([square_name(size, s) for s in family.squares(size)])
         for index in np.ndindex(*map(len, parts)):
-            chosen = (part[i] for part, i in zip(parts, index, strict=True))
-            found.append(" ".join((name, *chosen)))
+            chosen = [part[i] for part, i in zip(parts, index, strict=True)]
+            found.append(" ".join([name, *chosen]))
     return found
 
 

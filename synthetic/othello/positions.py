@@ -58,7 +58,7 @@ def positions(games: Games, time: Int[Array, "game slot"] | None = None) -> Posi
     mover = jnp.concatenate([jnp.ones((1, n_games), bool), games.black[:-1]])
     passed = (mover == games.black) & (games.legal != 0).any(axis=1)
     flags = [_at(x[:, None], time)[0] for x in (games.black, passed)]
-    return Position(*chosen, *others, *flags, time + 1)
+    return Position._make([*chosen, *others, *flags, time + 1])
 
 
 def draw_times(games: Games, level: Float[Array, "game slot"]) -> Int[Array, "game slot"]:

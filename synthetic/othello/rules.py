@@ -8,9 +8,7 @@ the upper left one; black plays first.
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, UInt8
 
 from synthetic.othello import board
 from synthetic.othello.board import STEPS, Framed, Squares
@@ -22,18 +20,16 @@ class Rules(Protocol):
     """What a variant offers; own discs are those of the side to move.
 
     `token_of_square` renames the squares for a model that reads games; () leaves them.
+    `permanent` says whether discs never leave the board.
     """
+
+    permanent: ClassVar[bool]
 
     @property
     def size(self) -> int: ...
 
     @property
     def token_of_square(self) -> tuple[int, ...]: ...
-
-    @property
-    def permanent(self) -> bool:
-        """Whether discs never leave the board."""
-        ...
 
     def start(self) -> tuple[np.ndarray, np.ndarray]:
         """The discs of black and of white, [row]."""
@@ -128,7 +124,8 @@ class DelFlank:
         _require_valid(self)
 
     def start(self):
-        return _start(self.size, apart=1)[::-1]
+        white, black = _start(self.size, apart=1)
+        return black, white
 
     def legal(self, own, opponent):
         return board.neighbours(own) & board.empty(own, opponent)
@@ -149,23 +146,6 @@ def iago(size: int = 8) -> Classic:
 def n_moves(rules: Rules) -> int:
     """The moves of a full game, size^2 - 4."""
     return rules.size**2 - 4
-
-
-def tokens(rules: Rules, squares: Int[Array, "*batch"]) -> UInt8[Array, "*batch"]:
-    """What a model reads: squares by their name, size^2 (no move) as it is."""
-    names = rules.token_of_square or range(rules.size**2)
-    return jnp.asarray([*names, rules.size**2], jnp.uint8)[squares]
-
-
-def next_token(rules: Rules, legal: Squares) -> Float[Array, "*batch token"]:
-    """The exact distribution of the next token: uniform over the legal moves.
-
-    All zeros where there are none, after the end of a game.
-    """
-    moves = board.planes(legal)
-    if rules.token_of_square:
-        moves = moves[..., np.argsort(rules.token_of_square)]
-    return moves / jnp.maximum(moves.sum(-1, keepdims=True), 1)
 
 
 def _start(size: int, apart: int) -> tuple[np.ndarray, np.ndarray]:

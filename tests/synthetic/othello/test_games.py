@@ -146,7 +146,8 @@ def test_statistics_of_random_games(size):
     per_game = np.log(np.maximum(count, 1)).sum(axis=0) / (count > 0).sum(axis=0)
     # Games are independent: five standard errors, and half of the last digit.
     error = 5 * per_game.std() / np.sqrt(3000) + 5e-5
-    assert float(othello.entropy_floor(found)) == pytest.approx(floor, abs=error)
+    sequences = othello.OthelloGame(othello.Classic(size)).describe(found)
+    assert float(othello.entropy_floor(sequences)) == pytest.approx(floor, abs=error)
     lengths = (found.square < size**2).sum(axis=0)
     n_time = othello.n_moves(othello.Classic(size))
     assert (lengths == n_time).mean() == pytest.approx(full, abs=0.03)
@@ -190,21 +191,6 @@ def test_keys_decide_and_vmap_agrees():
         for one, many in zip(games, together, strict=True):
             np.testing.assert_array_equal(one, many[i])
     assert not np.array_equal(alone[0].square, alone[1].square)
-
-
-@pytest.mark.parametrize("rules", [othello.Classic(4), othello.iago(4)])
-def test_the_next_token_is_uniform_over_the_legal_moves_by_their_names(rules):
-    found = played(othello.Classic(4), 12)
-    names = rules.token_of_square or range(16)
-    legal = jnp.moveaxis(found.legal, 1, 0)
-    target = np.asarray(othello.next_token(rules, legal))
-    for t, g in np.ndindex(12, 12):
-        squares = [4 * r + c for r, c in squares_of(found.legal[t, :, g])]
-        expected = np.zeros(16)
-        expected[[names[s] for s in squares]] = 1 / max(1, len(squares))
-        np.testing.assert_allclose(target[t, g], expected, rtol=1e-6)
-    read = np.asarray(othello.tokens(rules, found.square))
-    np.testing.assert_array_equal(read, np.array([*names, 16])[found.square])
 
 
 def test_what_is_no_board_is_refused():
