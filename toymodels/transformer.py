@@ -57,10 +57,20 @@ class Attention(nnx.Module):
         qkv = x @ self.W_qkv[...] + self.b_qkv[...]
         heads = qkv.reshape(*x.shape[:-1], 3, self.n_heads, -1)
         q, k, v = (heads[..., i, :, :] for i in range(3))
-        mixed = jax.nn.dot_product_attention(
-            position.turn(q), position.turn(k), v, is_causal=True
-        )
+        scores = jnp.einsum("bqhd,bkhd->bhqk", position.turn(q), position.turn(k))
+        pattern = _causal_softmax(scores / q.shape[-1] ** 0.5)
+        mixed = jnp.einsum("bhqk,bkhd->bqhd", pattern, v)
         return mixed.reshape(x.shape) @ self.W_out[...] + self.b_out[...]
+
+
+def _causal_softmax(
+    scores: Float[Array, "batch head query key"],
+) -> Float[Array, "batch head query key"]:
+    """Over the keys up to each query; in float32 at least."""
+    n = scores.shape[-1]
+    wide = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
+    masked = jnp.where(jnp.tri(n, dtype=bool), wide, -jnp.inf)
+    return jax.nn.softmax(masked, axis=-1).astype(scores.dtype)
 
 
 class MLP(nnx.Module):
@@ -149,9 +159,10 @@ class Transformer(nnx.Module):
         out_scale = 0.02 / (2 * n_layers) ** 0.5
         self.W_E = nnx.Param(0.02 * jax.random.normal(keys[0], (n_words, d_model)))
         self.position = position or Learned(keys[1], n_context, d_model)
-        self.blocks = nnx.List(
-            Block(k, d_model, n_heads, d_mlp or 4 * d_model, out_scale) for k in keys[3:]
-        )
+        self.n_layers = n_layers
+        for i, key_block in enumerate(keys[3:]):
+            block = Block(key_block, d_model, n_heads, d_mlp or 4 * d_model, out_scale)
+            setattr(self, f"block_{i}", block)
         self.norm = Norm(d_model)
         self.W_U = nnx.Param(0.02 * jax.random.normal(keys[2], (d_model, n_words)))
 
@@ -160,8 +171,13 @@ class Transformer(nnx.Module):
         return self.W_E.shape[-1]
 
     @property
+    def blocks(self) -> list[Block]:
+        """In order; each is an attribute of its own, so that its weights have names."""
+        return [getattr(self, f"block_{i}") for i in range(self.n_layers)]
+
+    @property
     def n_sites(self) -> int:
-        return 1 + 2 * len(self.blocks)
+        return 1 + 2 * self.n_layers
 
     def __call__(
         self, tokens: Int[Array, "batch token"], edits: Mapping[int, Edit] | None = None

@@ -9,7 +9,7 @@ import pytest
 from jax.test_util import check_grads
 
 from synthetic import othello, random
-from synthetic.maze import Kruskal, MazeGame
+from synthetic.maze import MazeGame, Percolation
 from toymodels import next_token
 from toymodels.checkpoints import DirectoryCheckpoints
 from toymodels.next_token import Lesson
@@ -53,7 +53,8 @@ def test_the_truth_has_no_excess_and_nothing_illegal():
     assert float(found["excess"]) == pytest.approx(0, abs=1e-5)
     floor = float(othello.entropy_floor(sequences))
     assert float(found["cross_entropy"]) == pytest.approx(floor, abs=1e-5)
-    assert float(found["illegal_top1"]) == float(found["illegal_mass"]) == 0
+    assert float(found["illegal_top1"]) == 0
+    assert float(found["illegal_mass"]) < 1e-20
     assert float(next_token.top_n_recall(logits, drawn)) == pytest.approx(1)
 
 
@@ -65,7 +66,7 @@ def test_the_gradient_is_that_of_finite_differences():
         )
         model = jax.tree.map(lambda x: x.astype(jnp.float64), small_model(109))
         value = jax.jit(lambda model: next_token.loss(model, drawn)[0])
-        check_grads(value, (model,), order=1, modes=["rev"], rtol=1e-5)
+        check_grads(value, (model,), order=1, modes=["rev"], rtol=1e-5, eps=1e-6)
 
 
 def test_half_precision_is_the_same_loss_up_to_its_rounding():
@@ -84,7 +85,7 @@ def test_half_precision_is_the_same_loss_up_to_its_rounding():
 @pytest.fixture(scope="module")
 def trained():
     return next_token.train(
-        random.key(112), small_model(113), GAME, 200, 32, learning_rate=5e-3, chunk=50
+        random.key(112), small_model(113), GAME, 400, 32, learning_rate=1e-2, chunk=100
     )
 
 
@@ -92,12 +93,12 @@ def test_a_short_run_learns_most_of_the_rules(trained):
     model, history = trained
     before = next_token.evaluate(random.key(114), small_model(113), GAME, 256, 256)
     after = next_token.evaluate(random.key(114), model, GAME, 256, 256)
-    assert list(history.step) == [50, 100, 150, 200]
+    assert list(history.step) == [100, 200, 300, 400]
     # Untrained, all 17 words are alike; the mean number of legal moves is 2.6.
     assert before["illegal_mass"] == pytest.approx(1 - 2.6 / 17, abs=0.02)
     assert before["excess"] > 1.5
-    assert after["illegal_top1"] < 0.15
-    assert after["excess"] < 0.5
+    assert after["illegal_top1"] < 0.25
+    assert after["excess"] < 0.7
     assert after["top_n_recall"] > before["top_n_recall"] + 0.3
     assert after["cross_entropy"] - after["excess"] == pytest.approx(0.833, abs=0.03)
 
@@ -106,33 +107,33 @@ def test_a_resumed_run_is_the_whole_run(trained, tmp_path):
     model, history = trained
     run = partial(
         next_token.train, random.key(112), small_model(113), GAME, batch_size=32,
-        learning_rate=5e-3, chunk=50,
+        learning_rate=1e-2, chunk=100,
     )  # fmt: skip
 
     class Stopped(Exception):
         pass
 
     def stop(step, metrics):
-        if step == 150:
+        if step == 300:
             raise Stopped
 
     with pytest.raises(Stopped):
-        run(n_steps=200, progress=stop, checkpoints=DirectoryCheckpoints(tmp_path))
+        run(n_steps=400, progress=stop, checkpoints=DirectoryCheckpoints(tmp_path))
     seen = []
     again, rows = run(
-        n_steps=200,
+        n_steps=400,
         progress=lambda step, metrics: seen.append(step),
         checkpoints=DirectoryCheckpoints(tmp_path),
     )
-    assert seen[0] == 150  # the chunk that was not saved is made again
+    assert seen[0] == 300  # the chunk that was not saved is made again
     for one, other in zip(jax.tree.leaves(model), jax.tree.leaves(again), strict=True):
         np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(rows.metrics["loss"], history.metrics["loss"])
 
 
 def test_mazes_are_lessons_too():
-    game = MazeGame.of(Kruskal(3))
-    drawn = next_token.lesson(game, random.key(115), 4)
+    game = MazeGame.of(Percolation(3, 0.9), n_path=5)
+    drawn = jax.jit(lambda key: next_token.lesson(game, key, 16))(random.key(115))
     model = small_model(116, game, drawn.tokens.shape[1])
     value, (metrics, _) = jax.jit(next_token.loss)(model, drawn)
     assert np.isfinite(float(value))
