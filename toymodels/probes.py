@@ -1,0 +1,177 @@
+"""Linear probes: what can be read off the residual stream by one matrix, at every site.
+
+A probe is the ridge regression of features on the stream, in closed form from its second
+moments: exact, without a learning rate, one pass for all sites and features. What a square
+holds is the largest of the three answers "mine", "theirs" and "empty" there (the question
+of Nanda et al. 2023, arXiv 2309.00941, who fit logistic probes by gradient steps); other
+features are present where the answer is above a half.
+
+Scores need a control: the same probe of a model that was never trained. An exact probe
+also finds what lies in directions of little variance, so that its control stands far
+higher than one that was fitted by a few gradient steps.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from synthetic.validation import require_range
+from toymodels.residual import OthelloResidual
+
+BOARD = ("mine", "theirs", "empty")
+
+
+class Probes(NamedTuple):
+    """Attributes:
+    W: the matrices.
+    b: the offsets.
+    """
+
+    W: Float[np.ndarray, "site d_model feature"]
+    b: Float[np.ndarray, "site feature"]
+
+
+class BoardScores(NamedTuple):
+    """Shares of squares whose content is read off right, on fresh games.
+
+    Attributes:
+        accuracy: over all squares.
+        occupied: over squares with a disc.
+        by_square: of each square.
+    """
+
+    accuracy: Float[np.ndarray, " site"]
+    occupied: Float[np.ndarray, " site"]
+    by_square: Float[np.ndarray, "site square"]
+
+
+def answers(probes: Probes, x: Float[Array, "site row d_model"]) -> Array:
+    """x W + b at every site: [site, row, feature]."""
+    return jnp.einsum("srd,sdf->srf", x, probes.W) + probes.b[:, None]
+
+
+def fit(
+    key: Key[Array, ""],
+    world: OthelloResidual,
+    n_rows: int = 65_536,
+    ridge: float = 1e-4,
+    block: int = 4096,
+) -> Probes:
+    """Probes of all features of `world` at all sites.
+
+    Minimises the mean of |x W + b - features|^2 plus ridge * v |W|^2, where v is the mean
+    variance of an entry of x, so that `ridge` has no unit.
+
+    Args:
+        key: of the positions.
+        world: its site does not matter.
+        n_rows: positions, rounded up to whole blocks.
+        ridge: weight of the penalty.
+        block: positions held in memory at once.
+    """
+    require_range("ridge", ridge, low=0.0, fix="it weighs a penalty")
+
+    n_games, keys = -(-block // world.slots), list(_keys(key, n_rows, block))
+
+    @jax.jit
+    def center(world, key):
+        return world.streams(key, n_games)[0].mean(axis=1)
+
+    @jax.jit
+    def moments(world, key, middle):
+        x, y = world.streams(key, n_games)
+        x = x - middle[:, None]
+        x = jnp.concatenate([x, jnp.ones((*x.shape[:2], 1))], axis=-1)
+        with jax.default_matmul_precision("highest"):
+            return jnp.einsum("srd,sre->sde", x, x), jnp.einsum("srd,rf->sdf", x, y)
+
+    # Around the mean of one block, float32 sums keep directions of little variance.
+    middle = center(world, jax.random.clone(keys[0]))
+    found = [jax.device_get(moments(world, k, middle)) for k in keys]
+    gram, cross = (np.sum(p, axis=0, dtype=float) for p in zip(*found, strict=True))
+    n = gram[:, -1:, -1:]
+    mean_x, mean_y = gram[:, -1, :-1] / n[:, 0], cross[:, -1] / n[:, 0]
+    covariance = gram[:, :-1, :-1] / n - mean_x[:, :, None] * mean_x[:, None]
+    cross = cross[:, :-1] / n - mean_x[:, :, None] * mean_y[:, None]
+    variance = np.trace(covariance, axis1=1, axis2=2) / mean_x.shape[-1]
+    penalty = ridge * variance[:, None, None] * np.eye(mean_x.shape[-1])
+    W = np.linalg.solve(covariance + penalty, cross)
+    b = mean_y - np.einsum("sd,sdf->sf", mean_x + np.asarray(middle), W)
+    return Probes(W.astype(np.float32), b.astype(np.float32))
+
+
+def board_scores(
+    key: Key[Array, ""],
+    probes: Probes,
+    world: OthelloResidual,
+    n_rows: int = 16_384,
+    block: int = 4096,
+) -> BoardScores:
+    """How well the probes read boards; the world's first families must be `BOARD`.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if world.families[:3] != BOARD:
+        raise ValueError(
+            f"the first families are {world.families[:3]}, expected {BOARD}; what a square "
+            "holds is the largest of these three answers"
+        )
+    n_squares = world.game.rules.size**2
+
+    @jax.jit
+    def measure(world, probes, key):
+        x, y = world.streams(key, -(-block // world.slots))
+        board = slice(0, 3 * n_squares)
+        found = answers(probes, x)[..., board].reshape(*x.shape[:2], 3, n_squares)
+        truth = jnp.argmax(y[:, board].reshape(-1, 3, n_squares), axis=1)
+        right = jnp.argmax(found, axis=2) == truth
+        occupied = truth < 2
+        return (
+            right.mean(1),
+            jnp.sum(right & occupied, axis=(1, 2)) / jnp.sum(occupied),
+        )
+
+    keys = _keys(key, n_rows, block)
+    found = [jax.device_get(measure(world, probes, k)) for k in keys]
+    by_square, occupied = (np.mean(part, axis=0) for part in zip(*found, strict=True))
+    return BoardScores(by_square.mean(-1), occupied, by_square)
+
+
+def f1_scores(
+    key: Key[Array, ""],
+    probes: Probes,
+    world: OthelloResidual,
+    n_rows: int = 16_384,
+    block: int = 4096,
+) -> dict[str, Float[np.ndarray, " site"]]:
+    """F1 of each family of `world`, its features pooled, at every site.
+
+    2 TP / (2 TP + FP + FN), a feature being found where the answer is above a half.
+    """
+    family = np.array([name.split()[0] for name in world.names])
+
+    @jax.jit
+    def measure(world, probes, key):
+        x, y = world.streams(key, -(-block // world.slots))
+        found = answers(probes, x) > 0.5
+        both = jnp.sum(found & (y > 0), axis=1)
+        return both, jnp.sum(found, axis=1) + jnp.sum(y > 0, axis=0)
+
+    keys = _keys(key, n_rows, block)
+    found = [jax.device_get(measure(world, probes, k)) for k in keys]
+    both, either = (np.sum(part, axis=0) for part in zip(*found, strict=True))
+    scores = {}
+    for name in world.families:
+        mine = family == name
+        total = np.maximum(either[:, mine].sum(-1), 1)
+        scores[name] = 2 * both[:, mine].sum(-1) / total
+    return scores
+
+
+def _keys(key: Key[Array, ""], n_rows: int, block: int) -> Iterator[Key[Array, ""]]:
+    return iter(jax.random.split(key, -(-n_rows // block)))
