@@ -1,0 +1,192 @@
+"""Does a transformer that reads moves of Othello keep the board, and where?
+
+Li et al. 2023 (arXiv 2210.13382) and Nanda et al. 2023 (arXiv 2309.00941) asked it of 8 x 8
+squares. Here a two-layer model learns 4 x 4 squares, on the exact distribution of the next
+move of random games: its loss has a known floor, the mean log number of legal moves. Linear
+probes read the board, the legal moves and the last flips at every site of its residual
+stream, and of the same model before training.
+
+The probes are exact (ridge regression in closed form). So are those of the control: what
+an untrained model carries of its input, in however small a direction, is read. On this
+small board that is most of it, 82 % of squares; training adds some four points there, and
+much more to the legal moves, which no linear map of the input gives. Published controls
+(35 % on 8 x 8 squares, and 64 % in an earlier run on 4 x 4) were probes fitted by gradient
+steps, which leave small directions unread.
+
+Run:     python -m experiments othello_world_model
+Takes:   about half a minute on two cores
+Expect:  1.5 % of first choices illegal; legal moves read with F1 0.92, 0.66 in the control;
+         87 % of squares read, 82 % in the control
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments.experiment import Experiment, Job, Result
+from experiments.records import Check
+from figures import othello_boards, othello_probes
+from synthetic import random
+from synthetic.othello import labels, positions
+from toymodels import next_token, othello_models, probes
+from toymodels.residual import OthelloResidual
+
+FAMILIES = (*probes.BOARD, "legal", "flipped")
+FLOOR = 0.8328
+GOAL = "stated goal; an independent run of this size reached 1.9 %"
+SIMULATION = "mean log number of legal moves by an independent simulator"
+TRAINING = "stated goal: training must add 15 points"
+SQUARES = "above the control by more than its error (some 0.003)"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Attributes:
+    steps: updates of 64 games each.
+    n_sequences: games on which the final losses rest.
+    n_rows, n_test: positions for the probes, and for their scores.
+    ridge: of the probes.
+    n_games: games whose boards are drawn.
+    """
+
+    steps: int = 2_000
+    n_sequences: int = 8_192
+    n_rows: int = 65_536
+    n_test: int = 32_768
+    ridge: float = 1e-4
+    n_games: int = 4
+
+
+def run(settings: Settings, seed: int, job: Job) -> Result:
+    keys = jax.random.split(random.key(seed), 5)
+    key_train, key_control, key_loss, key_probes, key_boards = keys
+    preset = replace(othello_models.tiny(), n_steps=settings.steps)
+    with job.stage("model"):
+        model, history = preset.train(
+            key_train,
+            chunk=max(1, settings.steps // 40),
+            progress=job.progress("Othello model", settings.steps),
+            checkpoints=job.checkpoints("model"),
+        )
+    with job.stage("losses"):
+        final = next_token.evaluate(key_loss, model, preset.game, settings.n_sequences)
+    models = {"trained": model, "control": preset.init(key_control)}
+    scores, fitted = {}, {}
+    with job.stage("probes"):
+        for name in models:
+            world = OthelloResidual(preset.game, models[name], FAMILIES, slots=11)
+            scores[name], fitted[name] = probe(key_probes, world, settings)
+    best = int(np.argmax(scores["trained"]["squares"]))
+    metrics: dict[str, Any] = {
+        "final": final,
+        "floor": final["cross_entropy"] - final["excess"],
+        "best_site": best,
+        "sites": site_names(model.n_sites),
+        "scores": {
+            name: {k: v.tolist() for k, v in of.items() if v.ndim == 1}
+            for name, of in scores.items()
+        },
+    }
+    arrays = {
+        "step": history.step,
+        **{f"curve/{name}": values for name, values in history.metrics.items()},
+        **{f"{name}/{k}": v for name, of in scores.items() for k, v in of.items()},
+        **boards(key_boards, preset.game, model, fitted["trained"], best, settings.n_games),
+    }
+    return Result(metrics, arrays, make_checks(metrics), table(metrics))
+
+
+def probe(
+    key: jax.Array, world: OthelloResidual, settings: Settings
+) -> tuple[dict[str, np.ndarray], probes.Probes]:
+    """Scores by site, and the probes; the same positions for every model."""
+    key_fit, key_board, key_f1 = jax.random.split(jax.random.clone(key), 3)
+    fitted = probes.fit(key_fit, world, settings.n_rows, settings.ridge)
+    board = probes.board_scores(key_board, fitted, world, settings.n_test)
+    f1 = probes.f1_scores(key_f1, fitted, world, settings.n_test)
+    scores = {
+        "squares": board.accuracy,
+        "occupied": board.occupied,
+        "by_square": board.by_square,
+        "legal_f1": f1["legal"],
+        "flipped_f1": f1["flipped"],
+    }
+    return scores, fitted
+
+
+def boards(key, game, model, fitted: probes.Probes, site: int, n_games: int):
+    """Whole games: what each square holds (0 mine, 1 theirs, 2 empty), by the game and by
+    the probe, as [game, move, row, column]; and where the stream has a next move.
+    """
+    size = game.rules.size
+    sequences = game.sample(key, n_games)
+    x = np.asarray(model(sequences.tokens).residual)[site]
+    n_squares = 3 * size**2
+    found = x @ fitted.W[site][:, :n_squares] + fitted.b[site][:n_squares]
+    truth = labels.values(game.rules, positions(sequences.games), probes.BOARD)
+    shape = (n_games, -1, 3, size, size)
+    return {
+        "boards/true": np.asarray(truth)[:, :-1].reshape(shape).argmax(2),
+        "boards/decoded": found.reshape(shape).argmax(2),
+        "boards/black": np.asarray(sequences.games.black)[:-1].T,
+        "boards/running": np.asarray(sequences.weights) > 0,
+    }
+
+
+def site_names(n_sites: int) -> list[str]:
+    """Of the sites of the stream, in order."""
+    layers = range((n_sites - 1) // 2)
+    return [
+        "embedding",
+        *(f"{part} {i + 1}" for i in layers for part in ("attention", "MLP")),
+    ]
+
+
+def make_checks(metrics: dict[str, Any]) -> list[Check]:
+    """What the model and its probes must reach."""
+    trained, control = (metrics["scores"][name] for name in ("trained", "control"))
+    legal = max(trained["legal_f1"]) - max(control["legal_f1"])
+    squares = max(trained["squares"]) - max(control["squares"])
+    illegal = metrics["final"]["illegal_top1"]
+    low, high = FLOOR - 0.01, FLOOR + 0.01
+    return [
+        Check("illegal first choices", illegal, None, 0.03, GOAL),
+        Check("entropy floor (nats)", metrics["floor"], low, high, SIMULATION),
+        Check("legal moves: F1 gained by training", legal, 0.15, None, TRAINING),
+        Check("squares read: gained by training", squares, 0.02, None, SQUARES),
+    ]
+
+
+def table(metrics: dict[str, Any]) -> list[str]:
+    """The final losses, then one line per site."""
+    final = metrics["final"]
+    lines = [
+        f"loss {final['cross_entropy']:.4f}, {final['excess']:.4f} above the floor; "
+        f"illegal: first choice {final['illegal_top1']:.1%}, mass {final['illegal_mass']:.1%}",
+        f"{'site':<14}{'squares read':>22}{'legal moves, F1':>22}",
+    ]
+    of = [metrics["scores"][name] for name in ("trained", "control")]
+    for i, site in enumerate(metrics["sites"]):
+        shown = (
+            f"{of[0][score][i]:.3f} (control {of[1][score][i]:.3f})"
+            for score in ("squares", "legal_f1")
+        )
+        lines.append(f"{site:<14}" + "".join(f"{text:>24}" for text in shown))
+    return lines
+
+
+EXPERIMENT = Experiment(
+    name="othello_world_model",
+    question="Does a transformer that reads moves of Othello keep the board, and where?",
+    source="Li et al. 2023, arXiv 2210.13382; Nanda et al. 2023, arXiv 2309.00941",
+    minutes=0.6,
+    settings=Settings(),
+    quick=Settings(steps=1_000, n_sequences=2_048, n_rows=16_384, n_test=8_192),
+    run=run,
+    figures=(othello_probes, othello_boards),
+    expect="In the first figure the loss comes down to its floor, and what probes read "
+    "rises after the first attention, above the control. In the second the board that the "
+    "probe reads is the true one but for the marked squares.",
+)

@@ -1,0 +1,51 @@
+"""Checks that notice failure, boards in the right places, and a run of a few steps."""
+
+import numpy as np
+
+from experiments import othello_world_model
+from experiments.experiment import Job
+from experiments.othello_world_model import Settings
+
+
+def measured(**changed):
+    trained = {"squares": [0.69, 0.87], "legal_f1": [0.5, 0.92]}
+    control = {"squares": [0.69, 0.82], "legal_f1": [0.5, 0.66]}
+    metrics = {
+        "final": {"illegal_top1": 0.015},
+        "floor": 0.833,
+        "scores": {"trained": trained, "control": control},
+    }
+    return metrics | changed
+
+
+def failed(metrics):
+    checks = othello_world_model.make_checks(metrics)
+    return [check.name for check in checks if not check.passed]
+
+
+def test_checks_pass_for_the_expected_numbers_and_fail_for_others():
+    assert failed(measured()) == []
+    untrained = {"trained": measured()["scores"]["control"]}
+    scores = measured()["scores"] | untrained
+    names = failed(measured(scores=scores, floor=0.86, final={"illegal_top1": 0.1}))
+    assert len(names) == 4
+
+
+def test_sites_are_named_in_order():
+    names = othello_world_model.site_names(5)
+    assert names == ["embedding", "attention 1", "MLP 1", "attention 2", "MLP 2"]
+
+
+def test_a_few_steps_give_a_whole_record(tmp_path):
+    settings = Settings(steps=4, n_sequences=256, n_rows=4_096, n_test=4_096, n_games=2)
+    result = othello_world_model.run(settings, 0, Job(tmp_path, "test"))
+    true, decoded = result.arrays["boards/true"], result.arrays["boards/decoded"]
+    assert true.shape == decoded.shape == (2, 11, 4, 4)
+    # After the first move of every game: black played, white moves next.
+    assert (
+        np.array([(true[:, 0] == k).sum((1, 2)) for k in (0, 1, 2)]).T == [1, 4, 11]
+    ).all()
+    assert not result.arrays["boards/black"][:, 0].any()
+    # A good part of a board can be read off the input even before training.
+    assert 0.6 < (true == decoded).mean() < 0.95
+    assert len(result.table) == 2 + 5
