@@ -20,7 +20,7 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     loss.plot(step, arrays["curve/loss"], color=style.BLUE, label="model")
     loss.axhline(metrics["floor"], color=style.BLACK, ls="--", lw=1, label="entropy floor")
     loss.set_ylabel("cross-entropy of the next move (nats)")
-    loss.set_title("The loss comes down to its floor")
+    loss.set_title("The loss falls towards its floor")
     for name, label, color in (
         ("illegal_top1", "first choice illegal", style.ORANGE),
         ("illegal_mass", "probability of illegal moves", style.PURPLE),

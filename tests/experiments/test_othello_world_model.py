@@ -1,6 +1,7 @@
 """Checks that notice failure, boards in the right places, and a run of a few steps."""
 
 import numpy as np
+import pytest
 
 from experiments import othello_world_model
 from experiments.experiment import Job
@@ -36,6 +37,7 @@ def test_sites_are_named_in_order():
     assert names == ["embedding", "attention 1", "MLP 1", "attention 2", "MLP 2"]
 
 
+@pytest.mark.slow
 def test_a_few_steps_give_a_whole_record(tmp_path):
     settings = Settings(steps=4, n_sequences=256, n_rows=4_096, n_test=4_096, n_games=2)
     result = othello_world_model.run(settings, 0, Job(tmp_path, "test"))
@@ -48,4 +50,4 @@ def test_a_few_steps_give_a_whole_record(tmp_path):
     assert not result.arrays["boards/black"][:, 0].any()
     # A good part of a board can be read off the input even before training.
     assert 0.6 < (true == decoded).mean() < 0.95
-    assert len(result.table) == 2 + 5
+    assert len(result.table) == 3 + 5
