@@ -164,7 +164,8 @@ def table(metrics: dict[str, Any]) -> list[str]:
     final = metrics["final"]
     lines = [
         f"loss {final['cross_entropy']:.4f}, {final['excess']:.4f} above its floor",
-        f"illegal: first choice {final['illegal_top1']:.1%}, mass {final['illegal_mass']:.1%}",
+        f"illegal: first choice {final['illegal_top1']:.1%}, "
+        f"probability {final['illegal_mass']:.1%}",
         f"{'site':<14}{'squares read':>24}{'legal moves, F1':>24}",
     ]
     of = [metrics["scores"][name] for name in ("trained", "control")]
