@@ -9,9 +9,14 @@ stream, and of the same model before training.
 The probes are exact (ridge regression in closed form). So are those of the control: what
 an untrained model carries of its input, in however small a direction, is read. On this
 small board that is most of it, 82 % of squares; training adds some four points there, and
-much more to the legal moves, which no linear map of the input gives. Published controls
-(35 % on 8 x 8 squares, and 64 % in an earlier run on 4 x 4) were probes fitted by gradient
-steps, which leave small directions unread.
+much more to the legal moves. Published controls are far lower (35 % on 8 x 8 squares, and
+64 % in an earlier run on 4 x 4); whether that is because their probes were fitted by
+gradient steps was not tested.
+
+The goal for squares, 15 points above the control, is not met, and its check fails. The gap
+depends on the ridge: about 4 points from 1e-6 to 1e-3, 9 at 0.1, 12.5 at 1; no ridge tried
+reaches 15. The band for legal moves was set after looking at seed 0, and only seed 0 has
+been run: a fresh seed has yet to confirm it.
 
 Run:     python -m experiments othello_world_model
 Takes:   about half a minute on two cores
@@ -37,8 +42,8 @@ FAMILIES = (*probes.BOARD, "legal", "flipped")
 FLOOR = 0.8328
 GOAL = "stated goal; an independent run of this size reached 1.9 %"
 SIMULATION = "mean log number of legal moves by an independent simulator"
-TRAINING = "stated goal: training must add 15 points"
-SQUARES = "above the control by more than its error (some 0.003)"
+TRAINING = "as many points as the goal for squares; chosen after seeing seed 0"
+SQUARES = "stated goal: probes 15 points above random initialisation"
 
 
 @dataclass(frozen=True)
@@ -155,7 +160,7 @@ def make_checks(metrics: dict[str, Any]) -> list[Check]:
         Check("illegal first choices", illegal, None, 0.03, GOAL),
         Check("entropy floor (nats)", metrics["floor"], low, high, SIMULATION),
         Check("legal moves: F1 gained by training", legal, 0.15, None, TRAINING),
-        Check("squares read: gained by training", squares, 0.02, None, SQUARES),
+        Check("squares read: gained by training", squares, 0.15, None, SQUARES),
     ]
 
 
