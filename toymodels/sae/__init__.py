@@ -20,6 +20,7 @@ from toymodels.sae.matryoshka_relu import MatryoshkaReLU
 from toymodels.sae.orthogonal import OrtSAE
 from toymodels.sae.orthogonal_matching_pursuit import OMP
 from toymodels.sae.p_annealing import PAnnealing
+from toymodels.sae.pruning import Pruned
 from toymodels.sae.relu import ReLU
 from toymodels.sae.sampled_prefixes import SampledMatryoshka
 from toymodels.sae.scaling import Normalised
@@ -53,6 +54,7 @@ __all__ = [
     "OrtSAE",
     "PAnnealing",
     "Params",
+    "Pruned",
     "ReLU",
     "ReLUApril",
     "SampledMatryoshka",
