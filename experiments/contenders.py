@@ -20,6 +20,7 @@ from experiments.experiment import Job
 from synthetic import SparseFeatures
 from toymodels import classical, ensemble, fit, sae
 from toymodels.sae import training
+from toymodels.sae.revival import Resample
 
 
 class Contest(NamedTuple):
@@ -59,6 +60,11 @@ def _steered(make: Callable[[Contest], Any]) -> Make:
     return lambda c: sae.Controlled(make(c), target_l0=c.l0)
 
 
+def _relu(c: Contest) -> sae.ReLU:
+    """With resampling that ends early enough for the last to come back to settle."""
+    return sae.ReLU(c.n_features, revive=Resample(until=2 * c.steps // 3))
+
+
 def _annealed(inner: Any, steps: int) -> Any:
     return sae.PAnnealing(inner, start=steps // 4, end=steps // 2)
 
@@ -76,11 +82,11 @@ def _archetypal(c: Contest) -> Any:
 
 
 VARIANTS: dict[str, Make] = {
-    "ReLU+L1": _steered(lambda c: sae.ReLU(c.n_features)),
+    "ReLU+L1": _steered(_relu),
     "ReLU+L1, April 2024": _steered(lambda c: sae.ReLUApril(c.n_features)),
     "tied": _steered(lambda c: sae.Tied(c.n_features)),
     "gated": _steered(lambda c: sae.Gated(c.n_features)),
-    "p-annealing": _steered(lambda c: _annealed(sae.ReLU(c.n_features), c.steps)),
+    "p-annealing": _steered(lambda c: _annealed(_relu(c), c.steps)),
     "gated p-annealing": _steered(lambda c: _annealed(sae.Gated(c.n_features), c.steps)),
     "JumpReLU": _steered(lambda c: sae.JumpReLU(c.n_features)),
     "TopK": lambda c: sae.TopK(c.n_features, k=float(c.k)),
