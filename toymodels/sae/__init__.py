@@ -14,6 +14,7 @@ from toymodels.sae.frozen import FrozenDecoder, FrozenEncoder, SoftFrozenDecoder
 from toymodels.sae.gated import Gated
 from toymodels.sae.ista_step import IstaStep
 from toymodels.sae.jumprelu import JumpReLU
+from toymodels.sae.many import fit_many
 from toymodels.sae.matching_pursuit import MatchingPursuit
 from toymodels.sae.matryoshka import Matryoshka
 from toymodels.sae.matryoshka_relu import MatryoshkaReLU
@@ -64,4 +65,5 @@ __all__ = [
     "TopK",
     "Transcoder",
     "fit_dictionary",
+    "fit_many",
 ]
