@@ -81,7 +81,7 @@ def _archetypal(c: Contest) -> Any:
     return sae.Archetypal(c.n_features, points, k=float(c.k))
 
 
-VARIANTS: dict[str, Make] = {
+PENALISED: dict[str, Make] = {
     "ReLU+L1": _steered(_relu),
     "ReLU+L1, April 2024": _steered(lambda c: sae.ReLUApril(c.n_features)),
     "tied": _steered(lambda c: sae.Tied(c.n_features)),
@@ -89,6 +89,8 @@ VARIANTS: dict[str, Make] = {
     "p-annealing": _steered(lambda c: _annealed(_relu(c), c.steps)),
     "gated p-annealing": _steered(lambda c: _annealed(sae.Gated(c.n_features), c.steps)),
     "JumpReLU": _steered(lambda c: sae.JumpReLU(c.n_features)),
+}
+SELECTING: dict[str, Make] = {
     "TopK": lambda c: sae.TopK(c.n_features, k=float(c.k)),
     "TopK, pruned": lambda c: sae.Pruned(sae.TopK(c.n_features, k=float(c.k)), 0.3),
     "AbsTopK": lambda c: sae.AbsTopK(c.n_features, k=float(c.k)),
@@ -97,6 +99,9 @@ VARIANTS: dict[str, Make] = {
         c.n_features, k=c.l0, k_start=4 * c.l0, anneal_steps=c.steps // 2
     ),
     "BatchTopK, tilted": lambda c: sae.BatchTopK(c.n_features, k=c.l0, tilt=1.0),
+    "frozen decoder": lambda c: sae.FrozenDecoder(sae.BatchTopK(c.n_features, k=c.l0)),
+}
+FURTHER: dict[str, Make] = {
     "ISTA step": lambda c: sae.IstaStep(sae.BatchTopK(c.n_features, k=c.l0)),
     "OrtSAE": lambda c: sae.OrtSAE(sae.BatchTopK(c.n_features, k=c.l0)),
     "aligned": lambda c: sae.Aligned(sae.BatchTopK(c.n_features, k=c.l0)),
@@ -106,10 +111,12 @@ VARIANTS: dict[str, Make] = {
         lambda c: sae.MatryoshkaReLU(c.n_features, _prefixes(c.n_features))
     ),
     "Matryoshka, sampled": _steered(lambda c: sae.SampledMatryoshka(c.n_features)),
+}
+PURSUITS: dict[str, Make] = {
     "matching pursuit": lambda c: sae.MatchingPursuit(c.n_features, k=c.k),
     "OMP": lambda c: sae.OMP(c.n_features, k=c.k),
-    "frozen decoder": lambda c: sae.FrozenDecoder(sae.BatchTopK(c.n_features, k=c.l0)),
 }
+VARIANTS = PENALISED | SELECTING | FURTHER | PURSUITS
 CONTROL = "frozen decoder"
 CLASSICAL: dict[str, Make] = {
     "PCA": lambda c: classical.PCA(min(c.n_features, c.x.shape[1])),
@@ -120,6 +127,13 @@ CLASSICAL: dict[str, Make] = {
     "online dictionary learning": lambda c: classical.OnlineDictionary(
         c.n_features, penalty=0.2 * c.true_l0 / c.l0
     ),
+}
+
+FAMILIES = {
+    "a penalty": tuple(PENALISED),
+    "so many latents": tuple(SELECTING),
+    "and more": tuple(FURTHER),
+    "pursuits, classical": (*PURSUITS, *CLASSICAL),
 }
 
 
