@@ -90,3 +90,6 @@ def full() -> Preset:
     """8 x 8 squares, 25 M weights, 5 M games."""
     game = OthelloGame(Classic(8))
     return Preset(game, 512, 8, 8, 20_000, 256, 5e-4, jnp.bfloat16)
+
+
+PRESETS = {"tiny": tiny, "small": small, "full": full}

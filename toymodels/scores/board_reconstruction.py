@@ -90,7 +90,7 @@ def claims(
         on_square,
     )
     hits, false, missed, mixed = (np.asarray(part, float) for part in found)
-    often = ratio(counts.present, counts.n) >= PRECISION
+    often = counts.present / counts.n >= PRECISION
     constant = often & (counts.present >= HITS)
     present = np.asarray(blocks.properties.sum(axis=1), float)
     always = present[:, constant]
