@@ -5,6 +5,7 @@ import itertools
 import jax
 import numpy as np
 import pytest
+from flax import struct
 
 import synthetic
 from synthetic import SparseFeatures, firing, streams
@@ -44,10 +45,19 @@ def test_batches_carry_their_answers_where_asked():
 
 
 def test_one_program_draws_all_batches():
-    take(2)
-    before = streams._draw._cache_size()
-    take(3, seed=9, stream="test", start=7)
-    assert streams._draw._cache_size() == before
+    traced = []
+
+    @struct.dataclass
+    class Counting(SparseFeatures):
+        def sample(self, key, batch_size):
+            traced.append(batch_size)
+            return super().sample(key, batch_size)
+
+    world = Counting.of_features(WORLD.firing)
+    for options in ({}, {"seed": 9, "stream": "test", "start": 7}):
+        drawn = list(synthetic.batches(world, 4, stop=9, **options))
+        assert len(drawn) == 9 - options.get("start", 0)
+    assert traced == [4]
 
 
 @pytest.mark.parametrize(

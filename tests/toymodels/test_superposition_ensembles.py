@@ -122,17 +122,28 @@ def test_losses_are_means_over_common_samples(trained):
 @pytest.mark.parametrize("n_seeds", [1, 2])
 def test_one_compilation_serves_every_chunk(n_seeds):
     """Three members on two devices, and six."""
+    traced = []
+
+    def counting(density):
+        traced.append(density)
+        return problem(density)
+
     states, advance = superposition.program(
         random.key(0),
-        problem,
+        counting,
         DENSITIES,
         n_seeds=n_seeds,
         batch_size=BATCH,
         optimizer=OPTIMIZER,
     )
-    for n in (2, 3, 1):
+    # A state placed elsewhere than the one before would be compiled for again.
+    places = jax.tree.map(lambda leaf: leaf.sharding, states)
+    states, _ = advance(states, 2)
+    once = len(traced)
+    for n in (3, 1):
         states, _ = advance(states, n)
-    assert advance._cache_size() == 1
+    assert len(traced) == once
+    assert jax.tree.map(lambda leaf: leaf.sharding, states) == places
 
 
 def test_a_run_without_seeds_or_samples_is_refused():

@@ -6,6 +6,7 @@ size. The counter is a variant's `memory`.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import jax
@@ -47,16 +48,45 @@ def auxk(
     latents, and e = z_dead W_dec from each sample's k largest positive pre-activations
     among dead latents, or those that `keep` selects. 0 when no latent is dead.
     """
-    target = lax.stop_gradient(residual)
+    return _dead_error(keep, lax.stop_gradient(residual), z_pre, W_dec, dead, k)
 
-    def error(z_pre: Z, W_dec: Array) -> Float[Array, ""]:
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _dead_error(keep, target, z_pre, W_dec, dead, k) -> Float[Array, ""]:
+    """`auxk` with its own gradient: differentiating through `lax.cond` would write arrays
+    as large as the codes at every step, dead latents or not.
+    """
+    return _dead_error_forward(keep, target, z_pre, W_dec, dead, k)[0]
+
+
+def _dead_error_forward(keep, target, z_pre, W_dec, dead, k):
+    def error() -> tuple[Array, Array]:
+        left = keep(jnp.where(dead, z_pre, 0), k) @ W_dec - target
+        return jnp.mean(jnp.sum(jnp.square(left), axis=-1)), left
+
+    def nothing() -> tuple[Array, Array]:
+        return jnp.zeros((), W_dec.dtype), jnp.zeros_like(target)
+
+    value, left = lax.cond(dead.any(), error, nothing)
+    return value, (left, z_pre, W_dec, dead, k)
+
+
+def _dead_error_backward(keep, kept, g):
+    left, z_pre, W_dec, dead, k = kept
+
+    def gradients() -> tuple[Array, Array]:
         z_dead = keep(jnp.where(dead, z_pre, 0), k)
-        return jnp.mean(jnp.sum(jnp.square(target - z_dead @ W_dec), axis=-1))
+        g_left = left * (2 * g * left.shape[-1] / left.size)
+        g_W = jnp.einsum("...l,...d->ld", z_dead, g_left)
+        return jnp.where(z_dead != 0, g_left @ W_dec.T, 0), g_W
 
-    def nothing(z_pre: Z, W_dec: Array) -> Float[Array, ""]:
-        return jnp.zeros((), W_dec.dtype)
+    def nothing() -> tuple[Array, Array]:
+        return jnp.zeros_like(z_pre), jnp.zeros_like(W_dec)
 
-    return lax.cond(dead.any(), error, nothing, z_pre, W_dec)
+    return None, *lax.cond(dead.any(), gradients, nothing), None, None
+
+
+_dead_error.defvjp(_dead_error_forward, _dead_error_backward)
 
 
 class Revival(Protocol):

@@ -1,0 +1,128 @@
+"""The table of all dictionaries: its rows, its checks, and a command that was cut."""
+
+import numpy as np
+import pytest
+
+from experiments import dictionaries
+from experiments.dictionaries import CONTROL, Settings
+from experiments.experiment import Job
+
+SETTINGS = Settings(
+    worlds=("easy",),
+    variants=("TopK", CONTROL),
+    targets=(1.0, 2.0),
+    n_seeds=2,
+    steps=400,
+    n_samples=8_192,
+)
+
+
+def arrays_of(scores):
+    """Medians of these over seeds, at the second of three targets."""
+    arrays = {"targets": np.array([0.5, 1.0, 2.0])}
+    for (world, name), values in scores.items():
+        for score in dictionaries.SHOWN:
+            off = [[9.0] * 3, values, [9.0] * 3]
+            arrays[f"{world}/{name}/{score}"] = np.array(off)
+    return arrays
+
+
+def metrics_of(worlds, variants, floor=0.3):
+    ends = {
+        "floor": dict.fromkeys(dictionaries.SHOWN, floor),
+        "ceiling": dict.fromkeys(dictionaries.SHOWN, 1.0),
+        "seconds": dict.fromkeys(variants, 2.0),
+    }
+    return {"worlds": worlds, "variants": variants} | dict.fromkeys(worlds, ends)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    return dictionaries.run(SETTINGS, 0, Job(tmp_path_factory.mktemp("whole"), "s"))
+
+
+@pytest.mark.slow
+def test_the_learner_leaves_its_floor_and_the_control_stays_there(found):
+    failed = {check.name for check in found.checks if not check.passed}
+    # Too few steps to find every feature, enough to tell the two apart.
+    assert failed <= {"easy: best median mcc_dec"}
+    learned, control = (found.arrays[f"easy/{n}/mcc_dec"] for n in SETTINGS.variants)
+    assert learned.shape == control.shape == (2, 2)
+    assert learned.min() > control.max() + 0.2
+
+
+@pytest.mark.slow
+def test_a_command_that_was_cut_ends_with_the_same_numbers(found, tmp_path, monkeypatch):
+    fitting = dictionaries.fit_members
+
+    def cut(key, stacked, world, title, *rest):
+        if title.startswith(CONTROL):
+            raise KeyboardInterrupt
+        return fitting(key, stacked, world, title, *rest)
+
+    job = Job(tmp_path, "s")
+    monkeypatch.setattr(dictionaries, "fit_members", cut)
+    with pytest.raises(KeyboardInterrupt):
+        dictionaries.run(SETTINGS, 0, job)
+    monkeypatch.undo()
+    trained = []
+    monkeypatch.setattr(
+        Job, "progress", lambda self, name, total: trained_in(trained, name)
+    )
+    again = dictionaries.run(SETTINGS, 0, job)
+    assert set(trained) == {f"{CONTROL} on easy"}
+    for name, values in found.arrays.items():
+        # Restored states may be compiled for anew: sums of float32 in another order.
+        np.testing.assert_allclose(values, again.arrays[name], rtol=1e-6)
+    assert again.metrics["easy"]["seconds"]["TopK"] > 0
+
+
+def trained_in(names, name):
+    return lambda step, metrics: names.append(name)
+
+
+def test_the_table_shows_medians_at_the_true_l0_between_floor_and_ceiling():
+    arrays = arrays_of({("easy", "TopK"): [0.2, 0.4, 0.9]})
+    lines = dictionaries.table(metrics_of(["easy"], ["TopK"]), arrays)
+    assert lines[2:] == [
+        "| easy | TopK | 0.400 | 0.400 | 0.400 | 0.400 | 0.400 | 2.00 |",
+        "| easy | *floor* | 0.300 | 0.300 | 0.300 | 0.300 | 0.300 | |",
+        "| easy | *ceiling* | 1.000 | 1.000 | 1.000 | 1.000 | 1.000 | |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("scores", "failing"),
+    [
+        (
+            {("easy", "TopK"): [0.35] * 3, ("easy", "tied"): [0.98] * 3},
+            "least median mcc_dec above the floor",
+        ),
+        (
+            {("easy", "TopK"): [0.9] * 3, ("easy", "tied"): [0.95] * 3},
+            "easy: best median mcc_dec",
+        ),
+        (
+            {("easy", "TopK"): [0.98] * 3, ("easy", CONTROL): [0.3, 0.3, 0.5]},
+            "frozen decoder, largest distance",
+        ),
+        (
+            {
+                ("hierarchy", "BatchTopK"): [0.98] * 3,
+                ("hierarchy", "Matryoshka"): [0.9] * 3,
+            },
+            "Matryoshka over BatchTopK",
+        ),
+    ],
+)
+def test_a_check_notices(scores, failing):
+    worlds = list(dict.fromkeys(world for world, _ in scores))
+    names = [name for _, name in scores]
+    arrays = arrays_of(scores)
+    if CONTROL in names:  # every target counts for the control
+        arrays = {
+            name: values if name == "targets" else values[[1, 1, 1]]
+            for name, values in arrays.items()
+        }
+    checks = dictionaries.make_checks(metrics_of(worlds, names), arrays)
+    assert [failing in check.name for check in checks if not check.passed] == [True]

@@ -1,0 +1,130 @@
+"""Trained transformers that come with the library, so that probes need no training.
+
+    trained = pretrained.load("othello_tiny")
+    trained.preset.game, trained.model, trained.card["metrics"]
+
+Beside the weights (safetensors) lies a card (JSON): the command, seed, device and seconds
+that made them, what was measured on the stored weights, and their SHA-256 sum.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import DTypeLike
+
+from toymodels import othello_models
+from toymodels.exchange import files
+from toymodels.transformer import Transformer
+
+FOLDER = Path(__file__).parent
+PRESETS = {
+    "othello_tiny": othello_models.tiny,
+    "othello_small": othello_models.small,
+}
+
+
+class Pretrained(NamedTuple):
+    """Attributes:
+    preset: the game and the sizes.
+    model: with the weights, in float32.
+    card: where they come from and what they reach.
+    """
+
+    preset: Any
+    model: Transformer
+    card: dict[str, Any]
+
+
+def load(name: str, folder: Path = FOLDER) -> Pretrained:
+    """A trained model by its name, one of `PRESETS`.
+
+    Raises:
+        ValueError: there is no such model, its file is damaged or not the one its card was
+            written for, or holds weights of other names or shapes than its preset.
+    """
+    if name not in PRESETS:
+        known = ", ".join(sorted(PRESETS))
+        raise ValueError(f"there is no trained model {name!r}; choose one of {known}")
+    preset = PRESETS[name]()
+    card = files.read_json(folder / f"{name}.json")
+    path = folder / f"{name}.safetensors"
+    files.require_file(path)
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != card.get("sha256"):
+        raise ValueError(
+            f"{path} has the SHA-256 sum {found[:12]}..., expected that of its card, "
+            f"{str(card.get('sha256'))[:12]}...; copy both files again"
+        )
+    empty = jax.eval_shape(preset.init, jax.random.key(0))
+    return Pretrained(preset, with_weights(empty, files.read_safetensors(path), path), card)
+
+
+def save(
+    name: str,
+    model: Transformer,
+    card: Mapping[str, Any],
+    folder: Path = FOLDER,
+    dtype: DTypeLike = np.float32,
+) -> None:
+    """Writes weights and card, each whole or not at all.
+
+    Args:
+        name: under which `load` finds them.
+        model: its weights are rounded to `dtype`; measure what is on the card after that
+            (`rounded`).
+        card: without the sum, which is added.
+        folder: where both files go.
+        dtype: of the file.
+    """
+    arrays = {key: np.asarray(value, dtype) for key, value in weights(model).items()}
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        path = Path(temporary) / "weights"
+        files.write_safetensors(path, arrays)
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        card_path = Path(temporary) / "card"
+        files.write_json(card_path, {**card, "sha256": sha256})
+        os.replace(path, folder / f"{name}.safetensors")
+        os.replace(card_path, folder / f"{name}.json")
+
+
+def rounded(model: Transformer, dtype: DTypeLike) -> Transformer:
+    """The model as `load` gives it back after `save` with this dtype."""
+    return jax.tree.map(lambda w: w.astype(dtype).astype(jnp.float32), model)
+
+
+def weights(model: Transformer) -> dict[str, jax.Array]:
+    """Every array of a model by its path, such as block_0/mlp/W_in."""
+    leaves = jax.tree.leaves_with_path(model)
+    return {_name(path): leaf for path, leaf in leaves}
+
+
+def with_weights(
+    empty: Transformer, arrays: Mapping[str, np.ndarray], path: Path
+) -> Transformer:
+    """A model of the same shapes as `empty` with the arrays of a file.
+
+    Raises:
+        ValueError: a name is missing or unknown, or a shape differs.
+    """
+    expected = {name: leaf.shape for name, leaf in weights(empty).items()}
+    files.require_names(path, arrays, tuple(expected))
+    for name, shape in expected.items():
+        if arrays[name].shape != shape:
+            raise ValueError(
+                f"{name} in {path} has the shape {arrays[name].shape}, expected {shape}; "
+                "it belongs to a model of another size"
+            )
+    return jax.tree.map_with_path(
+        lambda where, _: jnp.asarray(arrays[_name(where)], jnp.float32), empty
+    )
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/").removesuffix("/value")
