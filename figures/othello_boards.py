@@ -37,7 +37,8 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
-def _empty_board(panel: Axes, size: int) -> None:
+def empty_board(panel: Axes, size: int) -> None:
+    """A green board with lines; a square is one unit, (0, 0) the upper left corner."""
     panel.set(xlim=(0, size), ylim=(size, 0), aspect="equal", xticks=[], yticks=[])
     panel.set_facecolor(BOARD)
     for line in range(1, size):
@@ -46,7 +47,7 @@ def _empty_board(panel: Axes, size: int) -> None:
 
 
 def _draw_board(panel: Axes, content: np.ndarray, black: bool) -> None:
-    _empty_board(panel, len(content))
+    empty_board(panel, len(content))
     for (r, c), held in np.ndenumerate(content):
         if held != EMPTY:
             is_black = (held == 0) == bool(black)
@@ -55,6 +56,6 @@ def _draw_board(panel: Axes, content: np.ndarray, black: bool) -> None:
 
 
 def _draw_wrong(panel: Axes, wrong: np.ndarray) -> None:
-    _empty_board(panel, len(wrong))
+    empty_board(panel, len(wrong))
     for r, c in np.argwhere(wrong):
         panel.add_patch(Rectangle((c, r), 1, 1, color=style.ORANGE, lw=0))

@@ -3,9 +3,9 @@
     preset = othello_models.tiny()
     model, history = preset.train(random.key(0))
 
-`tiny` is for tests and runs in half a minute on two cores. `small` is the size of the
-6 x 6 models in the literature and `full` that of Othello-GPT (Li et al. 2023, arXiv
-2210.13382); both want an accelerator.
+`tiny` is for tests and runs in half a minute on two cores, `small` in half an hour on one.
+`full` has the size of Othello-GPT (Li et al. 2023, arXiv 2210.13382) and wants an
+accelerator.
 """
 
 from collections.abc import Callable
@@ -81,9 +81,9 @@ def tiny() -> Preset:
 
 
 def small() -> Preset:
-    """6 x 6 squares, 0.8 M weights, 5 M games."""
+    """6 x 6 squares, 0.8 M weights, 640,000 games."""
     game = OthelloGame(Classic(6))
-    return Preset(game, 128, 4, 8, 20_000, 256, 2e-3, jnp.bfloat16)
+    return Preset(game, 128, 4, 8, n_steps=20_000, batch_size=32, learning_rate=2e-3)
 
 
 def full() -> Preset:

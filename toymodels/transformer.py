@@ -83,9 +83,12 @@ class MLP(nnx.Module):
         self.W_out = nnx.Param(out_scale * jax.random.normal(key_out, (d_mlp, d_model)))
         self.b_out = nnx.Param(jnp.zeros(d_model))
 
+    def neurons(self, x: Stream) -> Float[Array, "batch token d_mlp"]:
+        """gelu(x W_in + b_in)."""
+        return jax.nn.gelu(x @ self.W_in[...] + self.b_in[...])
+
     def __call__(self, x: Stream) -> Stream:
-        hidden = jax.nn.gelu(x @ self.W_in[...] + self.b_in[...])
-        return hidden @ self.W_out[...] + self.b_out[...]
+        return self.neurons(x) @ self.W_out[...] + self.b_out[...]
 
 
 class Norm(nnx.Module):
@@ -178,6 +181,11 @@ class Transformer(nnx.Module):
     @property
     def n_sites(self) -> int:
         return 1 + 2 * self.n_layers
+
+    def neurons(self, stream: Stream, layer: int) -> Float[Array, "batch token d_mlp"]:
+        """The MLP neurons of a layer, from the stream at the site before that MLP."""
+        block = self.blocks[layer]
+        return block.mlp.neurons(block.norm_mlp(stream))
 
     def __call__(
         self, tokens: Int[Array, "batch token"], edits: Mapping[int, Edit] | None = None

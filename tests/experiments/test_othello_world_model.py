@@ -5,7 +5,8 @@ import pytest
 
 from experiments import othello_world_model
 from experiments.experiment import Job
-from experiments.othello_world_model import Settings
+from experiments.othello_world_model import GOALS, Settings
+from toymodels import pretrained
 
 
 def measured(**changed):
@@ -19,8 +20,8 @@ def measured(**changed):
     return metrics | changed
 
 
-def failed(metrics):
-    checks = othello_world_model.make_checks(metrics)
+def failed(metrics, player="othello_tiny"):
+    checks = othello_world_model.make_checks(metrics, GOALS[player])
     return [check.name for check in checks if not check.passed]
 
 
@@ -33,6 +34,16 @@ def test_checks_pass_for_the_goals_and_fail_for_less():
     scores = measured()["scores"] | untrained
     names = failed(measured(scores=scores, floor=0.86, final={"illegal_top1": 0.1}))
     assert len(names) == 4
+
+
+def test_the_goals_of_the_small_player_are_its_own():
+    near = measured(floor=1.535, final={"illegal_top1": 0.016})
+    names = ["illegal first choices", "squares read"]
+    assert failed(near, "othello_small") == names
+    read = {"squares": [0.7, 0.93], "legal_f1": [0.5, 0.92]}
+    scores = measured()["scores"] | {"trained": read}
+    reached = measured(floor=1.535, final={"illegal_top1": 0.014}, scores=scores)
+    assert failed(reached, "othello_small") == []
 
 
 def test_sites_are_named_in_order():
@@ -54,3 +65,7 @@ def test_a_few_steps_give_a_whole_record(tmp_path):
     # A good part of a board can be read off the input even before training.
     assert 0.6 < (true == decoded).mean() < 0.95
     assert len(result.table) == 3 + 5
+    # The player lies beside the record, with its card.
+    kept = pretrained.load("othello_tiny", tmp_path)
+    assert "--set steps=4 --seed 0" in kept.card["command"]
+    assert kept.card["metrics"]["illegal_top1"] == result.metrics["final"]["illegal_top1"]

@@ -185,3 +185,14 @@ def test_what_does_not_fit_is_refused():
         made()(TOKENS, {5: lambda x: x})
     with pytest.raises(ValueError, match="d_head modulo 2 is 1"):
         Transformer(random.key(0), 5, 5, 6, 1, 2, position=Rotary())(TOKENS[:, :2] % 5)
+
+
+def test_what_an_mlp_writes_comes_from_its_neurons():
+    model = made()
+    residual = jax.jit(lambda model: model(TOKENS))(model).residual
+    for layer, block in enumerate(model.blocks):
+        before, after = residual[site(layer, "attention")], residual[site(layer, "mlp")]
+        neurons = model.neurons(before, layer)
+        assert neurons.shape == (2, 6, 4 * D_MODEL)
+        written = neurons @ block.mlp.W_out[...] + block.mlp.b_out[...]
+        np.testing.assert_allclose(after - before, written, atol=1e-4)

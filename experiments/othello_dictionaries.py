@@ -1,0 +1,363 @@
+"""What do dictionaries find in a transformer that plays Othello?
+
+Seven variants, each at several L0s, on the residual stream of a trained player at one site.
+Games, forward pass and dictionary step are one compiled program; each batch is drawn once
+for all dictionaries. Scored as Karvonen et al. (2024, arXiv 2408.00113) do, by coverage
+(the F1 of the best latent for each property of the board) and board reconstruction (whole
+boards from latents of high precision), as published and corrected: latents and thresholds
+are chosen on one sample and scored on another, and a latent that is always on scores 0.
+
+Floors: dictionaries on the same model before training, with latents that live; labels of
+other positions; an always-on latent (0 by construction). Beside them the model's own MLP
+neurons, which cost no dictionary. Ceiling: the answers of linear probes as if they were
+latents. Intervals are a bootstrap over positions, for one trained model and one dictionary
+each: they do not speak of other seeds.
+
+Run:     python -m experiments othello_dictionaries
+Small:   python -m experiments othello_dictionaries --set player=othello_small --set site=6
+Takes:   about four minutes on two cores
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Key, PyTree
+
+from experiments.experiment import Experiment, Job, Result
+from experiments.records import Check
+from figures import othello_dictionaries as frontier
+from synthetic import random
+from toymodels import ensemble, fit, pretrained, probes, sae, transformer
+from toymodels.residual import OthelloResidual
+from toymodels.sae import one_stream, scaling, training
+from toymodels.scores import board_reconstruction, coverage
+from toymodels.scores.coverage import Sample
+
+FAMILIES = (*probes.BOARD, "legal")
+CONTROL = "BatchTopK"
+SCORES = ("squares", "legal", "board")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Attributes:
+    player: a model of `toymodels.pretrained`.
+    site: of its residual stream, as in `transformer.site`.
+    variants: names of this module's VARIANTS.
+    l0s: wanted latents on in a position.
+    n_latents: of every dictionary.
+    steps, batch_size, learning_rate: of Adam; the rate falls to 0 in the last third.
+    n_games: in the sample that latents are chosen on, and in the held-out one.
+    slots: positions of each game.
+    """
+
+    player: str = "othello_tiny"
+    site: int = 2
+    variants: tuple[str, ...] = ()
+    l0s: tuple[float, ...] = (4.0, 8.0, 16.0)
+    n_latents: int = 256
+    steps: int = 2_000
+    batch_size: int = 512
+    learning_rate: float = 2e-3
+    n_games: int = 2_000
+    slots: int = 11
+
+
+class Entry(NamedTuple):
+    """What a variant is made with.
+
+    Attributes:
+        n_latents: size.
+        l0: wanted latents on in a position.
+        magnitude: typical, of a latent that is on.
+        steps: of training.
+    """
+
+    n_latents: int
+    l0: float
+    magnitude: float
+    steps: int
+
+
+def _prefixes(n: int) -> tuple[int, ...]:
+    return (n // 4, n // 2, n)
+
+
+def _p_annealed(e: Entry) -> sae.PAnnealing:
+    inner = sae.ReLU(e.n_latents, sparsity=0.5 * e.magnitude)
+    return sae.PAnnealing(inner, start=e.steps // 4, end=e.steps // 2)
+
+
+# Penalties start near the right size and are steered to the wanted L0.
+STEERED: dict[str, Callable[[Entry], Any]] = {
+    "ReLU": lambda e: sae.ReLU(e.n_latents, sparsity=0.5 * e.magnitude),
+    "p-annealing": _p_annealed,
+    "gated": lambda e: sae.Gated(e.n_latents, sparsity=1.5 * e.magnitude),
+    "JumpReLU": lambda e: sae.JumpReLU(e.n_latents, scale=e.magnitude),
+}
+GIVEN: dict[str, Callable[[Entry], Any]] = {
+    "TopK": lambda e: sae.TopK(e.n_latents, k=e.l0),
+    "BatchTopK": lambda e: sae.BatchTopK(e.n_latents, k=e.l0),
+    "Matryoshka": lambda e: sae.Matryoshka(e.n_latents, _prefixes(e.n_latents), k=e.l0),
+}
+VARIANTS = (*STEERED, *GIVEN)
+
+
+class Positions(NamedTuple):
+    """The stream at the site, the neurons that wrote into it, the labels; [row, ...]."""
+
+    x: Array
+    neurons: Array
+    properties: Array
+
+
+def _permuted(of: Positions) -> Positions:
+    """Labels of any other position."""
+    order = np.random.default_rng(0).permutation(len(of.x))
+    return of._replace(properties=of.properties[order])
+
+
+def _of_another_game(of: Positions) -> Positions:
+    """Labels after about as many moves of another game."""
+    return of._replace(properties=jnp.roll(of.properties, len(of.x) // 2, axis=0))
+
+
+WRONG_LABELS = {"permuted labels": _permuted, "labels of another game": _of_another_game}
+
+
+def run(settings: Settings, seed: int, job: Job) -> Result:
+    keys = jax.random.split(random.key(seed), 6)
+    key_control, key_fit, key_train, key_test, key_probes, key_draws = keys
+    preset, model, _ = pretrained.load(settings.player)
+    players = {"trained": model, "random": preset.init(key_control)}
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for name, model in players.items():
+        world = OthelloResidual(preset.game, model, FAMILIES, settings.site, settings.slots)
+        train, test = (
+            positions(jax.random.clone(key), world, settings.n_games)
+            for key in (key_train, key_test)
+        )
+        variants = settings.variants or VARIANTS if name == "trained" else (CONTROL,)
+        stacks = members(variants, train.x, settings)
+        with job.stage(f"dictionaries, {name} model"):
+            params = fit_all(jax.random.clone(key_fit), stacks, world, settings, job, name)
+        with job.stage(f"scores, {name} model"):
+            for variant in variants:
+                rows[f"{name}/{variant}"] = of_members(
+                    key_draws, stacks[variant], params[variant], train, test
+                )
+            if name == "trained":
+                rows |= references(key_probes, key_draws, world, train, test)
+                pair = stacks[CONTROL], params[CONTROL]
+                rows |= {
+                    title: of_members(
+                        key_draws, *pair, *(wrong(of) for of in (train, test))
+                    )
+                    for title, wrong in WRONG_LABELS.items()
+                }
+    arrays = {
+        f"{path}/{score}": np.array([row[score] for row in found])
+        for path, found in rows.items()
+        for score in found[0]
+    }
+    metrics = {"variants": list(settings.variants or VARIANTS), "player": settings.player}
+    return Result(metrics, arrays, make_checks(arrays), table(arrays))
+
+
+@partial(jax.jit, static_argnames="n_games")
+def positions(key: Key, world: OthelloResidual, n_games: int) -> Positions:
+    """`slots` positions of each game; the neurons are of the MLP before the site."""
+    x, properties = world.streams(key, n_games)
+    layer = max(world.site - 1, 0) // 2
+    before = x[transformer.site(layer, "attention")]
+    return Positions(x[world.site], world.model.neurons(before, layer), properties > 0)
+
+
+def members(names: tuple[str, ...], x: Array, settings: Settings) -> dict[str, PyTree]:
+    """Each variant as a stack of one dictionary per L0, all on x with mean 0 and mean
+    square 1.
+    """
+    centre = x.mean(axis=0)
+    scaled = scaling.Uniformly(scaling.unit_mean_square(x - centre).scale, centre)
+
+    def made(name: str, l0: float):
+        magnitude = l0**-0.5  # of l0 orthogonal parts
+        entry = Entry(settings.n_latents, l0, magnitude, settings.steps)
+        if name in GIVEN:
+            return sae.Normalised(GIVEN[name](entry), scaled)
+        steered = sae.Normalised(STEERED[name](entry), scaled)
+        return sae.Controlled(steered, target_l0=l0)
+
+    return {name: ensemble.stack([made(name, l0) for l0 in settings.l0s]) for name in names}
+
+
+def fit_all(
+    key: Key,
+    stacks: dict[str, PyTree],
+    world: OthelloResidual,
+    settings: Settings,
+    job: Job,
+    title: str,
+) -> dict[str, Any]:
+    """The weights of all dictionaries, trained on one stream of fresh games."""
+    key_init, key_data = jax.random.split(key)
+    optimizer = training.adam(settings.learning_rate, settings.steps)
+
+    def start(dictionary):
+        return training.start(
+            jax.random.clone(key_init), dictionary, world.d_model, optimizer
+        )
+
+    @jax.jit
+    def step_chunk(states, n, stacks, world):
+        return one_stream.advance(
+            key_data,
+            stacks,
+            states,
+            n,
+            world=world,
+            optimizer=optimizer,
+            batch_size=settings.batch_size,
+        )
+
+    states, _ = fit.run(
+        lambda states, n: step_chunk(states, n, stacks, world),
+        {name: jax.vmap(start)(stack) for name, stack in stacks.items()},
+        settings.steps,
+        chunk=max(1, settings.steps // 20),
+        progress=job.progress(f"dictionaries, {title}", settings.steps, ()),
+    )
+    return {name: state.params for name, state in states.items()}
+
+
+def of_members(
+    key: Key, stack: PyTree, params: Any, train: Positions, test: Positions
+) -> list[dict[str, Any]]:
+    """The scores of one variant, L0 by L0."""
+    found = []
+    for i in range(len(jax.tree.leaves(params)[0])):
+        one, weights = jax.tree.map(lambda leaf: leaf[i], (stack, params))  # noqa: B023
+        codes = [one.encode(weights, of.x) for of in (train, test)]
+        residual = test.x - one.decode(weights, codes[1])
+        total = jnp.sum(jnp.square(test.x - test.x.mean(axis=0)))
+        explained = {"explained": float(1 - jnp.sum(jnp.square(residual)) / total)}
+        found.append(scores(key, codes, (train.properties, test.properties)) | explained)
+    return found
+
+
+def references(
+    key_probes: Key, key: Key, world: OthelloResidual, train: Positions, test: Positions
+) -> dict[str, list[dict[str, Any]]]:
+    """What needs no dictionary: a ceiling, the neurons, and a latent that is always on."""
+    properties = (train.properties, test.properties)
+    fitted = probes.fit(key_probes, world)
+    W, b = fitted.W[world.site], fitted.b[world.site]
+    codes = {
+        "probes": [of.x @ W + b for of in (train, test)],
+        "neurons": [train.neurons, test.neurons],
+        "always on": [jnp.ones((len(of.x), 1)) for of in (train, test)],
+    }
+    return {name: [scores(key, z, properties)] for name, z in codes.items()}
+
+
+def scores(key: Key, codes, properties) -> dict[str, Any]:
+    """L0, and each score as [value, low, high] with its published form.
+
+    `codes` and `properties` are of the training sample and of the held-out one.
+    """
+    key_squares, key_legal, key_board = jax.random.split(jax.random.clone(key), 3)
+    n = properties[0].shape[1] // len(FAMILIES)
+    row: dict[str, Any] = {
+        "l0": float((codes[1] > 0).sum(axis=1).mean()),
+        "alive": float((codes[0] > 0).any(axis=0).mean()),
+    }
+    for name, of, key_draws in (
+        ("squares", slice(0, 2 * n), key_squares),
+        ("legal", slice(3 * n, 4 * n), key_legal),
+    ):
+        train, test = (Sample(z, y[:, of]) for z, y in zip(codes, properties, strict=True))
+        counts = coverage.count(train)
+        found = coverage.corrected(key_draws, coverage.select(counts), test)
+        row[f"{name}/published"] = coverage.as_published(counts)
+        row |= {f"{name}/{k}": tuple(interval) for k, interval in found.items()}
+        if name == "squares":
+            on_board = np.arange(2 * n) % n
+            chosen = board_reconstruction.claims(counts, train, on_board)
+            claims = board_reconstruction.claims(counts, test, on_board)
+            found = board_reconstruction.corrected(key_board, chosen, claims)
+            row["board/published"] = board_reconstruction.as_published(claims)
+            row |= {f"board/{k}": tuple(interval) for k, interval in found.items()}
+    return row
+
+
+def make_checks(arrays: dict[str, np.ndarray]) -> list[Check]:
+    """What must hold whichever variant is best."""
+
+    def corrected(path, score):
+        return arrays[f"{path}/{score}/corrected"]
+
+    trained = {path.split("/")[1] for path in arrays if path.startswith("trained/")}
+    legal = corrected(f"trained/{CONTROL}", "legal")[:, 1].max()
+    without = corrected(f"random/{CONTROL}", "legal")[:, 2].max()
+    chance = max(corrected("permuted labels", s)[:, 0].max() for s in ("squares", "legal"))
+    always = max(abs(corrected("always on", s)[0, 0]) for s in SCORES)
+    best = max(corrected(f"trained/{v}", "squares")[:, 0].max() for v in trained)
+    probed = corrected("probes", "squares")[0, 0]
+    return [
+        Check(
+            f"legal moves: coverage of {CONTROL} clear of the random model's",
+            float(legal - without),
+            0.0,
+            None,
+            "stated goal: stands clear; ends of 95 % intervals",
+        ),
+        Check(
+            "coverage with permuted labels, corrected",
+            float(chance),
+            None,
+            0.02,
+            "closed form: at most 0 but for noise",
+        ),
+        Check("an always-on latent, corrected", float(always), None, 1e-9, "closed form"),
+        Check(
+            "squares: coverage of probes over the best dictionary's",
+            float(probed - best),
+            0.0,
+            None,
+            "probes are told what to look for",
+        ),
+    ]
+
+
+def table(arrays: dict[str, np.ndarray]) -> list[str]:
+    """One line per dictionary and reference: corrected scores, as published in brackets."""
+    lines = [f"{'latents':<34}{'L0':>7}" + "".join(f"{name:>18}" for name in SCORES)]
+    for path in [path.removesuffix("/l0") for path in arrays if path.endswith("/l0")]:
+        for i, l0 in enumerate(arrays[f"{path}/l0"]):
+            texts = [
+                f"{arrays[f'{path}/{s}/corrected'][i, 0]:.3f} "
+                f"({arrays[f'{path}/{s}/published'][i]:.3f})"
+                for s in SCORES
+            ]
+            lines.append(f"{path:<34}{l0:>7.1f}" + "".join(f"{t:>18}" for t in texts))
+    return lines
+
+
+EXPERIMENT = Experiment(
+    name="othello_dictionaries",
+    question="What do dictionaries find in a transformer that plays Othello?",
+    source="Karvonen et al. 2024, arXiv 2408.00113",
+    minutes=4,
+    settings=Settings(),
+    quick=Settings(
+        variants=("ReLU", "TopK", "BatchTopK"), l0s=(8.0,), steps=500, n_games=500
+    ),
+    run=run,
+    figures=(frontier,),
+    expect="",
+)
