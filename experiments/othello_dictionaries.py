@@ -31,6 +31,7 @@ from jaxtyping import Array, Key, PyTree
 from experiments.experiment import Experiment, Job, Result
 from experiments.records import Check
 from figures import othello_dictionaries as frontier
+from figures import othello_latent
 from synthetic import random
 from toymodels import ensemble, fit, pretrained, probes, sae, transformer
 from toymodels.residual import OthelloResidual
@@ -41,6 +42,7 @@ from toymodels.scores.coverage import Sample
 FAMILIES = (*probes.BOARD, "legal")
 CONTROL = "BatchTopK"
 SCORES = ("squares", "legal", "board")
+N_BOARDS = 12
 
 
 @dataclass(frozen=True)
@@ -89,13 +91,13 @@ def _prefixes(n: int) -> tuple[int, ...]:
 
 
 def _p_annealed(e: Entry) -> sae.PAnnealing:
-    inner = sae.ReLU(e.n_latents, sparsity=0.5 * e.magnitude)
+    inner = sae.ReLU(e.n_latents, sparsity=0.5 * e.magnitude, revive=None)
     return sae.PAnnealing(inner, start=e.steps // 4, end=e.steps // 2)
 
 
 # Penalties start near the right size and are steered to the wanted L0.
 STEERED: dict[str, Callable[[Entry], Any]] = {
-    "ReLU": lambda e: sae.ReLU(e.n_latents, sparsity=0.5 * e.magnitude),
+    "ReLU": lambda e: sae.ReLU(e.n_latents, sparsity=0.5 * e.magnitude, revive=None),
     "p-annealing": _p_annealed,
     "gated": lambda e: sae.Gated(e.n_latents, sparsity=1.5 * e.magnitude),
     "JumpReLU": lambda e: sae.JumpReLU(e.n_latents, scale=e.magnitude),
@@ -130,43 +132,60 @@ def _of_another_game(of: Positions) -> Positions:
 WRONG_LABELS = {"permuted labels": _permuted, "labels of another game": _of_another_game}
 
 
+class Study(NamedTuple):
+    """Dictionaries of one model, and the positions to choose and score latents on.
+
+    Attributes:
+        train, test: positions.
+        stacks: by variant, its dictionaries stacked along the L0s.
+        params: likewise, their weights.
+    """
+
+    train: Positions
+    test: Positions
+    stacks: dict[str, Any]
+    params: dict[str, Any]
+
+
 def run(settings: Settings, seed: int, job: Job) -> Result:
     keys = jax.random.split(random.key(seed), 6)
     key_control, key_fit, key_train, key_test, key_probes, key_draws = keys
     preset, model, _ = pretrained.load(settings.player)
     players = {"trained": model, "random": preset.init(key_control)}
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for name, model in players.items():
-        world = OthelloResidual(preset.game, model, FAMILIES, settings.site, settings.slots)
+    variants = settings.variants or VARIANTS
+    studies, worlds = {}, {}
+    for name, player in players.items():
+        worlds[name] = world = OthelloResidual(
+            preset.game, player, FAMILIES, settings.site, settings.slots
+        )
         train, test = (
             positions(jax.random.clone(key), world, settings.n_games)
             for key in (key_train, key_test)
         )
-        variants = settings.variants or VARIANTS if name == "trained" else (CONTROL,)
-        stacks = members(variants, train.x, settings)
+        names = variants if name == "trained" else (CONTROL,)
+        stacks = members(names, train.x, settings)
         with job.stage(f"dictionaries, {name} model"):
             params = fit_all(jax.random.clone(key_fit), stacks, world, settings, job, name)
-        with job.stage(f"scores, {name} model"):
-            for variant in variants:
-                rows[f"{name}/{variant}"] = of_members(
-                    key_draws, stacks[variant], params[variant], train, test
-                )
-            if name == "trained":
-                rows |= references(key_probes, key_draws, world, train, test)
-                pair = stacks[CONTROL], params[CONTROL]
-                rows |= {
-                    title: of_members(
-                        key_draws, *pair, *(wrong(of) for of in (train, test))
-                    )
-                    for title, wrong in WRONG_LABELS.items()
-                }
+        studies[name] = Study(train, test, stacks, params)
+    trained = studies["trained"]
+    with job.stage("scores"):
+        rows = {
+            f"{name}/{variant}": of_members(key_draws, study, variant)
+            for name, study in studies.items()
+            for variant in study.stacks
+        }
+        for title, wrong in WRONG_LABELS.items():
+            other = trained._replace(train=wrong(trained.train), test=wrong(trained.test))
+            rows[title] = of_members(key_draws, other, CONTROL)
+        rows |= references(key_probes, key_draws, worlds["trained"], trained)
     arrays = {
         f"{path}/{score}": np.array([row[score] for row in found])
         for path, found in rows.items()
         for score in found[0]
     }
-    metrics = {"variants": list(settings.variants or VARIANTS), "player": settings.player}
-    return Result(metrics, arrays, make_checks(arrays), table(arrays))
+    card, shown = dashboard(trained, worlds["trained"])
+    metrics = {"variants": list(variants), "player": settings.player, "latent": card}
+    return Result(metrics, arrays | shown, make_checks(arrays), table(arrays))
 
 
 @partial(jax.jit, static_argnames="n_games")
@@ -235,13 +254,13 @@ def fit_all(
     return {name: state.params for name, state in states.items()}
 
 
-def of_members(
-    key: Key, stack: PyTree, params: Any, train: Positions, test: Positions
-) -> list[dict[str, Any]]:
+def of_members(key: Key, study: Study, variant: str) -> list[dict[str, Any]]:
     """The scores of one variant, L0 by L0."""
+    train, test = study.train, study.test
+    pair = study.stacks[variant], study.params[variant]
     found = []
-    for i in range(len(jax.tree.leaves(params)[0])):
-        one, weights = jax.tree.map(lambda leaf: leaf[i], (stack, params))  # noqa: B023
+    for i in range(len(jax.tree.leaves(pair)[0])):
+        one, weights = jax.tree.map(lambda leaf: leaf[i], pair)  # noqa: B023
         codes = [one.encode(weights, of.x) for of in (train, test)]
         residual = test.x - one.decode(weights, codes[1])
         total = jnp.sum(jnp.square(test.x - test.x.mean(axis=0)))
@@ -251,17 +270,18 @@ def of_members(
 
 
 def references(
-    key_probes: Key, key: Key, world: OthelloResidual, train: Positions, test: Positions
+    key_probes: Key, key: Key, world: OthelloResidual, study: Study
 ) -> dict[str, list[dict[str, Any]]]:
     """What needs no dictionary: a ceiling, the neurons, and a latent that is always on."""
-    properties = (train.properties, test.properties)
+    both = (study.train, study.test)
     fitted = probes.fit(key_probes, world)
     W, b = fitted.W[world.site], fitted.b[world.site]
     codes = {
-        "probes": [of.x @ W + b for of in (train, test)],
-        "neurons": [train.neurons, test.neurons],
-        "always on": [jnp.ones((len(of.x), 1)) for of in (train, test)],
+        "probes": [of.x @ W + b for of in both],
+        "neurons": [of.neurons for of in both],
+        "always on": [jnp.ones((len(of.x), 1)) for of in both],
     }
+    properties = [of.properties for of in both]
     return {name: [scores(key, z, properties)] for name, z in codes.items()}
 
 
@@ -293,6 +313,42 @@ def scores(key: Key, codes, properties) -> dict[str, Any]:
             row["board/published"] = board_reconstruction.as_published(claims)
             row |= {f"board/{k}": tuple(interval) for k, interval in found.items()}
     return row
+
+
+def dashboard(study: Study, world: OthelloResidual) -> tuple[dict, dict[str, np.ndarray]]:
+    """The latent that detects some legal move best, of the dictionary with the most latents
+    on: its values, and boards from its strongest to its weakest.
+    """
+    pair = study.stacks[CONTROL], study.params[CONTROL]
+    one, weights = jax.tree.map(lambda leaf: leaf[-1], pair)
+    size = world.game.rules.size
+    legal = slice(3 * size**2, 4 * size**2)
+    train, test = (
+        Sample(one.encode(weights, of.x), of.properties[:, legal])
+        for of in (study.train, study.test)
+    )
+    detectors = coverage.select(coverage.count(train))
+    f1 = coverage.by_property(detectors, test)
+    move = int(np.nanargmax(f1))
+    z = np.asarray(test.z[:, detectors.latent[move]])
+    on = np.argsort(-z)[: (z > 0).sum()]
+    rows = on[np.linspace(0, len(on) - 1, N_BOARDS).astype(int)]
+    board = np.asarray(study.test.properties)[rows, : 3 * size**2]
+    is_legal = np.asarray(test.properties[:, move])
+    card = {
+        "move": world.names[legal][move].removeprefix("legal "),
+        "square": move,
+        "latent": int(detectors.latent[move]),
+        "f1": float(f1[move]),
+        "threshold": float(detectors.threshold[move]),
+    }
+    return card, {
+        "latent/z": z,
+        "latent/legal": is_legal,
+        "latent/boards": board.reshape(-1, 3, size, size).argmax(axis=1),
+        "latent/board_z": z[rows],
+        "latent/board_legal": is_legal[rows],
+    }
 
 
 def make_checks(arrays: dict[str, np.ndarray]) -> list[Check]:
@@ -358,6 +414,6 @@ EXPERIMENT = Experiment(
         variants=("ReLU", "TopK", "BatchTopK"), l0s=(8.0,), steps=500, n_games=500
     ),
     run=run,
-    figures=(frontier,),
+    figures=(frontier, othello_latent),
     expect="",
 )

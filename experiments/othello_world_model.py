@@ -37,7 +37,7 @@ from figures import othello_boards, othello_probes
 from synthetic import random
 from synthetic.othello import labels, positions
 from toymodels import next_token, pretrained, probes
-from toymodels.residual import OthelloResidual
+from toymodels.residual import OthelloMoves, OthelloResidual
 from toymodels.transformer import Transformer
 
 FAMILIES = (*probes.BOARD, "legal", "flipped")
@@ -97,6 +97,8 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
                 preset.game, models[name], FAMILIES, slots=preset.game.n_tokens
             )
             scores[name], fitted[name] = probe(key_probes, world, settings)
+        moves = OthelloMoves(preset.game, FAMILIES, slots=preset.game.n_tokens)
+        scores["moves"], _ = probe(key_probes, moves, settings)
     best = int(np.argmax(scores["trained"]["squares"]))
     metrics: dict[str, Any] = {
         "final": final,
@@ -141,7 +143,7 @@ def keep(
 
 
 def probe(
-    key: jax.Array, world: OthelloResidual, settings: Settings
+    key: jax.Array, world: OthelloResidual | OthelloMoves, settings: Settings
 ) -> tuple[dict[str, np.ndarray], probes.Probes]:
     """Scores by site, and the probes; the same positions for every model."""
     key_fit, key_board, key_f1 = jax.random.split(jax.random.clone(key), 3)
@@ -223,6 +225,9 @@ def table(metrics: dict[str, Any]) -> list[str]:
             for score in ("squares", "legal_f1")
         )
         lines.append(f"{site:<14}" + "".join(f"{text:>24}" for text in shown))
+    moves = metrics["scores"]["moves"]
+    shown = (f"{moves[score][0]:.3f}" for score in ("squares", "legal_f1"))
+    lines.append(f"{'moves alone':<14}" + "".join(f"{text:>24}" for text in shown))
     return lines
 
 

@@ -24,8 +24,8 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     figure = style.new(1.0 * len(shown) + 1.2, 4.2)
     panels = figure.subplots(len(ROWS), len(shown), squeeze=False)
     for column, t in zip(panels.T, shown, strict=True):
-        _draw_board(column[0], true[t], black[t])
-        _draw_board(column[1], decoded[t], black[t])
+        draw_board(column[0], true[t], black[t])
+        draw_board(column[1], decoded[t], black[t])
         _draw_wrong(column[2], true[t] != decoded[t])
         column[0].set_title(f"move {t + 1}", fontsize=8)
     for panel, label in zip(panels[:, 0], ROWS.values(), strict=True):
@@ -46,7 +46,8 @@ def empty_board(panel: Axes, size: int) -> None:
         panel.axvline(line, color=style.BLACK, lw=0.4)
 
 
-def _draw_board(panel: Axes, content: np.ndarray, black: bool) -> None:
+def draw_board(panel: Axes, content: np.ndarray, black: bool = True) -> None:
+    """Squares hold 0 (mine), 1 (theirs) or 2 (empty); `black` says whether I am black."""
     empty_board(panel, len(content))
     for (r, c), held in np.ndenumerate(content):
         if held != EMPTY:

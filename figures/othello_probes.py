@@ -40,6 +40,9 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
                 color=style.SERIES[i],
                 label=f"{label}, {name}",
             )
+        value = arrays[f"moves/{score}"][0]
+        look = {"color": style.SERIES[i], "ls": "--", "lw": 0.8}
+        probes.axhline(value, label=f"{label}, from the moves alone", **look)
     probes.set_xticks(range(len(sites)), sites, rotation=30, ha="right")
     probes.set_xlabel("site of the residual stream")
     probes.set_ylabel("score (no unit)")

@@ -87,4 +87,6 @@ def test_a_few_steps_give_a_whole_record(tmp_path):
         "permuted labels",
         "labels of another game",
     }
+    assert result.arrays["latent/boards"].shape == (12, 4, 4)
+    assert (np.diff(result.arrays["latent/board_z"]) <= 0).all()
     assert len(result.table) == 1 + 2 * 2 + 3 + 2 * 2 + 2
