@@ -127,6 +127,10 @@ INTERVENTIONS = {
     for edit in EDITS + CONTROLS
     for score in ("kl", "errors", "changed")
 }
+INTERVENTIONS |= {
+    f"probe, every site/{score}": np.array([0.3, 0.2, 0.4])
+    for score in ("kl", "errors", "changed")
+}
 UNTOUCHED = {
     name: {score: [value, value, value] for score in ("kl", "errors", "changed")}
     for name, value in (("no edit", 1.0), ("true board", 0.1))
