@@ -281,7 +281,7 @@ def cosines(latents: Latents, means: Float[Array, "square d_model"]) -> dict[str
     rows = unit_rows(W_dec[first[n:]] - W_dec[first[:n]])
     means = unit_rows(means)
     same, other = jnp.sum(rows * means, -1), jnp.sum(rows * jnp.roll(means, n // 2, 0), -1)
-    return {"same square": float(same.mean()), "another square": float(other.mean())}
+    return {"the square": float(same.mean()), "another square": float(other.mean())}
 
 
 def as_arrays(found, n_sites: int) -> dict[str, np.ndarray]:
@@ -355,12 +355,9 @@ def table(metrics: dict[str, Any], found) -> list[str]:
     for name, row in rows:
         numbers = "".join(f"{row[score].value:>9.3f}" for score in SCORES)
         lines.append(f"{name:<34}{row.get('strength', 0.0):>9.1f}{numbers}")
-    cosine = metrics["cosine"]
-    return [
-        *lines,
-        f"cosine of one latent's rows with the mean difference {cosine['same square']:.2f}, "
-        f"of another square {cosine['another square']:.2f}",
-    ]
+    for square, cosine in metrics["cosine"].items():
+        lines.append(f"cosine of latents' rows, mean difference of {square}: {cosine:.2f}")
+    return lines
 
 
 EXPERIMENT = Experiment(
