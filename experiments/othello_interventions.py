@@ -19,8 +19,13 @@ their own, and the Kullback-Leibler divergence of the player from the exact dist
 moves on the edited board: 0 for perfect play.
 
 Run:     python -m experiments othello_interventions
-Small:   python -m experiments othello_interventions --set player=othello_small --set site=6
+Small:   python -m experiments othello_interventions SMALL_COMMAND
 Takes:   about a minute on two cores
+Expect:  on 4 x 4 squares: of a KL of 1.17 nats the probe's direction takes 46 % away at its
+         best site, the mean difference 32 %, four latents 3 %, one latent and random
+         directions 1 %. The goal was half, and its check fails. Another square's direction
+         takes 6 %, just over its band, and that check fails too. At every site at once the
+         probe takes 33 % (added after the rest had been seen)
 """
 
 from dataclasses import dataclass
@@ -100,10 +105,12 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
     preset, model, _ = pretrained.load(settings.player)
     world = OthelloResidual(preset.game, model, probes.BOARD, settings.site)
     with job.stage("directions"):
-        rows = jax.jit(lambda w, k: w.streams(k, settings.n_games))(world, key_rows)
-        directions = directions_of(key_random, *rows, probes.fit(key_probes, world))
+        streams = jax.jit(lambda w, k: w.streams(k, settings.n_games))
+        x, properties = streams(world, key_rows)
+        fitted = probes.fit(key_probes, world)
+        directions = directions_of(key_random, x, properties, fitted)
     with job.stage("dictionary"):
-        latents = latents_of(key_fit, world, rows[0][settings.site], rows[1], settings, job)
+        latents = latents_of(key_fit, world, x[settings.site], properties, settings, job)
     draw = jax.jit(lambda key: board_edits.cases(key, preset.game, settings.n_cases))
     choose, test = draw(key_choose), draw(key_test)
     weights = intervals.resample(key_draws, coverage.N_BLOCKS, 200)
@@ -369,5 +376,8 @@ EXPERIMENT = Experiment(
     quick=Settings(steps=500, n_games=1_000, n_cases=500),
     run=run,
     figures=(by_site, boards_figure),
-    expect="",
+    expect="Probes and mean differences work best in the middle of the model; a random "
+    "direction and that of another square stay near the dashed line, and latents hardly "
+    "leave it. In the second figure the probe moves probability to squares that only the "
+    "edited board allows.",
 )

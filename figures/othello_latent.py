@@ -20,7 +20,8 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     card, boards = record["metrics"]["latent"], arrays["latent/boards"]
     n_rows = -(-len(boards) // COLUMNS)
     figure = style.new(3.6 + 1.5 * COLUMNS, 1.8 * n_rows + 0.6)
-    left, right = figure.subfigures(1, 2, width_ratios=[3.6, 1.5 * COLUMNS])
+    parts = figure.subfigures(1, 2, width_ratios=[3.6, 1.5 * COLUMNS])
+    left, right = np.asarray(parts)
     _draw_values(left.subplots(), card, arrays)
     panels = right.subplots(n_rows, COLUMNS, squeeze=False).reshape(-1)
     for i, panel in enumerate(panels[: len(boards)]):

@@ -4,6 +4,7 @@ Where drawing a batch costs as much as a step of training, as in wide worlds wit
 hierarchy, this is the cheaper way to compare dictionaries.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from jaxtyping import Array, Int, Key
 
 from synthetic.base import GroundTruth
 from toymodels import fit
+from toymodels.sae import training
 
 Stacks = dict[str, Any]
 
@@ -81,6 +83,51 @@ def advance(
     empty = {name: _empty(chunk) for name, chunk in shapes.items()}
     states, _, chunks = lax.fori_loop(0, n_steps, body, (states, x, empty))
     return states, chunks
+
+
+def fit_variants(
+    key: Key[Array, ""],
+    dictionaries: Stacks,
+    world: GroundTruth,
+    n_steps: int = 4_000,
+    batch_size: int = 1024,
+    learning_rate: float = 3e-3,
+    chunk: int = 500,
+    progress: Callable[[int, dict[str, Any]], None] = lambda step, metrics: None,
+) -> Stacks:
+    """The weights of all members after training, compiled; all start from one key.
+
+    Raises:
+        NonFiniteLossError: a loss became NaN or infinite.
+    """
+    key_init, key_data = jax.random.split(key)
+    optimizer = training.adam(learning_rate, n_steps)
+
+    def start(dictionary):
+        return training.start(
+            jax.random.clone(key_init), dictionary, world.d_model, optimizer
+        )
+
+    @jax.jit
+    def step_chunk(states, n, dictionaries, world):
+        return advance(
+            key_data,
+            dictionaries,
+            states,
+            n,
+            world=world,
+            optimizer=optimizer,
+            batch_size=batch_size,
+        )
+
+    states, _ = fit.run(
+        lambda states, n: step_chunk(states, n, dictionaries, world),
+        {name: jax.vmap(start)(stack) for name, stack in dictionaries.items()},
+        n_steps,
+        chunk,
+        progress,
+    )
+    return {name: state.params for name, state in states.items()}
 
 
 def _empty(chunk: fit.Chunk) -> fit.Chunk:
