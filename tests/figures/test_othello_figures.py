@@ -81,12 +81,13 @@ PATHS = [*(f"trained/{name}" for name in VARIANTS), "random/BatchTopK"]
 LONE = ["probes", "neurons", "permuted labels", "labels of another game"]
 
 
-def scored(low=0.2, high=0.4, n=3):
-    return np.tile([(low + high) / 2, low, high], (n, 1))
+def scored(low=0.2, high=0.4):
+    """[l0, seed, (value, low, high)]"""
+    return np.tile([(low + high) / 2, low, high], (3, 2, 1))
 
 
 DICTIONARIES = {
-    **{f"{path}/l0": np.array([16.0, 4, 8]) for path in PATHS + LONE},
+    **{f"{path}/l0": np.array([[16.0, 16], [4, 5], [8, 8]]) for path in PATHS + LONE},
     **{
         f"{path}/{score}/corrected": scored()
         for path in PATHS + LONE

@@ -96,3 +96,13 @@ def test_fitted_variants_are_those_fitted_alone(members, easy_world):
     alone, _ = fit_dictionary(random.key(5), dictionary, easy_world, **settings)
     # Two programs for the same sums in float32, five steps of size 0.01.
     np.testing.assert_allclose(own.W_dec, alone.W_dec, atol=1e-5)
+
+
+def test_members_with_one_seed_start_alike(easy_world):
+    members = {"topk": ensemble.stack([TopK(12, k=2)] * 3)}
+    settings = {"n_steps": 1, "batch_size": 16, "seeds": (0, 1, 0)}
+    W_dec = one_stream.fit_variants(random.key(6), members, easy_world, **settings)[
+        "topk"
+    ].W_dec
+    np.testing.assert_array_equal(W_dec[0], W_dec[2])
+    assert np.abs(W_dec[0] - W_dec[1]).max() > 0.1
