@@ -19,8 +19,8 @@ Takes:   about six minutes on one core
 Expect:  legal moves: 0.28 to 0.32 for the best (Matryoshka at any L0, gated, TopK and
          BatchTopK at L0 16), 0.03 on the model before training, 0.34 for neurons, 0.81 for
          probes. Squares: 0.15 at best (Matryoshka), most dictionaries at or below an
-         always-on latent, 0.20 for neurons, 0.59 for probes. Whole boards: 0.30 to 0.37, and
-         0.29 on the model before training: on 4 x 4 squares this score tells little
+         always-on latent, 0.20 for neurons, 0.59 for probes. Whole boards: 0.30 to 0.37,
+         and 0.29 on the model before training: on 4 x 4 squares this score tells little
 """
 
 from collections.abc import Callable
