@@ -1,7 +1,8 @@
 """Which dictionary finds the features of which world?
 
-Every variant of `toymodels.sae` with as many latents as there are features, on three of
-the standard worlds (`synthetic.standard`): features in superposition, a hierarchy, and
+Every variant of `toymodels.sae` that reads single samples (`experiments.contenders`) and
+the classical methods, with as many latents as there are features, on three of the
+standard worlds (`synthetic.standard`): features in superposition, a hierarchy, and
 groups that come together. Variants with a number of active latents are given it; variants
 with a penalty are steered to it (`toymodels.sae.Controlled`). Three targets around the
 true L0, several seeds, the same data for all. Scores are of the exported dictionary: each
@@ -14,22 +15,21 @@ Expect:  on features in superposition nearly all variants find nearly all featur
          learns its directions stands clear of the floor
 """
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Key, PyTree
+from jaxtyping import Key
 
+from experiments import contenders
+from experiments.contenders import CLASSICAL, CONTROL, VARIANTS, Contest, Group
 from experiments.experiment import Experiment, Job, Result
 from experiments.records import Check
 from figures import dictionary_frontier
 from synthetic import SparseFeatures, random, standard
-from toymodels import ensemble, fit, sae
-from toymodels.sae import training
+from toymodels import ensemble
 from toymodels.scores import controls, geometry, streaming, summary
 
 SHOWN = ("mcc_dec", "mcc_act", "feature_f1", "explained_variance", "l0")
@@ -39,7 +39,7 @@ SHOWN = ("mcc_dec", "mcc_act", "feature_f1", "explained_variance", "l0")
 class Settings:
     """Attributes:
     worlds: names of `synthetic.standard`.
-    variants: names of this module's VARIANTS.
+    variants: names of `contenders.VARIANTS` and `contenders.CLASSICAL`; empty for all.
     targets: wanted L0 over the true one; the second is the table's.
     n_seeds: dictionaries per variant and target.
     steps, batch_size, learning_rate: of Adam; the rate falls to 0 in the last third.
@@ -56,135 +56,69 @@ class Settings:
     n_samples: int = 1 << 14
 
 
-Make = Callable[[int, float, int], Any]
-
-
-def _prefixes(n: int) -> tuple[int, ...]:
-    """A quarter of the latents, half of them, and all."""
-    return (n // 4, n // 2, n)
-
-
-def _steered(make: Callable[[int], Any]) -> Make:
-    """A penalised variant whose L0 is steered."""
-    return lambda n, l0, steps: sae.Controlled(make(n), target_l0=l0)
-
-
-VARIANTS: dict[str, Make] = {
-    "ReLU+L1": _steered(lambda n: sae.ReLU(n)),
-    "ReLU+L1, April 2024": _steered(lambda n: sae.ReLUApril(n)),
-    "tied": _steered(lambda n: sae.Tied(n)),
-    "gated": _steered(lambda n: sae.Gated(n)),
-    "p-annealing": lambda n, l0, steps: sae.Controlled(
-        sae.PAnnealing(sae.ReLU(n), start=steps // 4, end=steps // 2), target_l0=l0
-    ),
-    "JumpReLU": _steered(lambda n: sae.JumpReLU(n)),
-    "TopK": lambda n, l0, steps: sae.TopK(n, k=max(1.0, round(l0))),
-    "AbsTopK": lambda n, l0, steps: sae.AbsTopK(n, k=max(1.0, round(l0))),
-    "BatchTopK": lambda n, l0, steps: sae.BatchTopK(n, k=l0),
-    "BatchTopK, k annealed": lambda n, l0, steps: sae.BatchTopK(
-        n, k=l0, k_start=4 * l0, anneal_steps=steps // 2
-    ),
-    "ISTA step": lambda n, l0, steps: sae.IstaStep(sae.BatchTopK(n, k=l0)),
-    "OrtSAE": lambda n, l0, steps: sae.OrtSAE(sae.BatchTopK(n, k=l0)),
-    "aligned": lambda n, l0, steps: sae.Aligned(sae.BatchTopK(n, k=l0)),
-    "Matryoshka": lambda n, l0, steps: sae.Matryoshka(n, _prefixes(n), k=l0),
-    "Matryoshka, ReLU+L1": _steered(lambda n: sae.MatryoshkaReLU(n, _prefixes(n))),
-    "Matryoshka, sampled": _steered(lambda n: sae.SampledMatryoshka(n)),
-    "matching pursuit": lambda n, l0, steps: sae.MatchingPursuit(n, k=max(1.0, round(l0))),
-    "OMP": lambda n, l0, steps: sae.OMP(n, k=max(1.0, round(l0))),
-    "frozen decoder": lambda n, l0, steps: sae.FrozenDecoder(sae.BatchTopK(n, k=l0)),
-}
-CONTROL = "frozen decoder"
 FLAT = ("easy", "superposed", "correlated")
+LEARNED = VARIANTS.keys() - {CONTROL}
+FITTED = 8_192  # samples that a classical method is fitted to
 
 
 def run(settings: Settings, seed: int, job: Job) -> Result:
-    names = settings.variants or tuple(VARIANTS)
+    names = settings.variants or (*VARIANTS, *CLASSICAL)
     arrays: dict[str, np.ndarray] = {"targets": np.array(settings.targets)}
-    metrics: dict[str, Any] = {"worlds": list(settings.worlds), "variants": list(names)}
+    metrics: dict[str, Any] = {
+        "worlds": list(settings.worlds),
+        "variants": list(names),
+        "families": families(names),
+    }
     keys = jax.random.split(random.key(seed), len(settings.worlds))
     for world_name, key in zip(settings.worlds, keys, strict=True):
         key_fit, key_score, key_control = jax.random.split(key, 3)
         world = standard.world(world_name)
         floor, ceiling = floor_and_ceiling(key_control, world, settings)
         metrics[world_name] = {"floor": floor, "ceiling": ceiling, "seconds": {}}
-        targets = ceiling["true_l0"] * np.array(settings.targets)
+        contests = make_contests(
+            jax.random.fold_in(key_fit, 1), world, ceiling["true_l0"], settings
+        )
         for name in names:
             title = f"{name} on {world_name}"
             with job.stage(title):
-                stacked = members(name, world.n_features, targets, settings)
-                state, seconds = fit_members(
-                    jax.random.clone(key_fit), stacked, world, title, settings, job
-                )
-                scores = score_members(
-                    jax.random.clone(key_score), stacked, state, world, settings
-                )
+                key_name = jax.random.clone(key_fit)
+                if name in CLASSICAL:
+                    groups, seconds = contenders.decompose(
+                        key_name, contests, CLASSICAL[name], settings.n_seeds
+                    )
+                else:
+                    groups, seconds = contenders.train(
+                        key_name, contests, VARIANTS[name], title, world, settings, job
+                    )
+                scores = score_groups(jax.random.clone(key_score), groups, world, settings)
             metrics[world_name]["seconds"][name] = seconds
             for score, values in scores.items():
                 arrays[f"{world_name}/{name}/{score}"] = values
     return Result(metrics, arrays, make_checks(metrics, arrays), table(metrics, arrays))
 
 
-def members(name: str, n_latents: int, targets: np.ndarray, settings: Settings) -> PyTree:
-    """One variant as a stacked pytree of [target * seed] dictionaries."""
-    return ensemble.stack(
-        [
-            VARIANTS[name](n_latents, float(target), settings.steps)
-            for target in targets
-            for _ in range(settings.n_seeds)
-        ]
-    )
+def families(names: Sequence[str]) -> dict[str, list[str]]:
+    """Those that take part, by family."""
+    found = {
+        family: [name for name in members if name in names]
+        for family, members in contenders.FAMILIES.items()
+    }
+    return {family: members for family, members in found.items() if members}
 
 
-def fit_members(
-    key: Key,
-    stacked: PyTree,
-    world: SparseFeatures,
-    title: str,
-    settings: Settings,
-    job: Job,
-) -> tuple[fit.State, float]:
-    """Every member's final state, and the seconds that one takes once compiled."""
-    key_init, key_data = jax.random.split(key)
-    optimizer = training.adam(settings.learning_rate, settings.steps)
-    n_members = len(settings.targets) * settings.n_seeds
-
-    def start(key, dictionary):
-        return training.start(key, dictionary, world.d_model, optimizer)
-
-    def advance(state, dictionary, n):
-        return training.advance(
-            key_data,
-            dictionary,
-            state,
-            n,
-            world=world,
-            optimizer=optimizer,
-            batch_size=settings.batch_size,
-        )
-
-    seeds = jax.random.split(key_init, settings.n_seeds)
-    place = jnp.arange(n_members) % settings.n_seeds
-    together = ensemble.over_members(advance, n_members, shared=1)
-    checkpoints = job.checkpoints(title)
-    checkpoints.seconds = 0  # a variant takes seconds, all of them many minutes
-    began = time.monotonic()
-    state, history = fit.run(
-        jax.jit(lambda state, n: together(state, stacked, n)),
-        jax.vmap(start)(seeds[place], stacked),
-        settings.steps,
-        chunk=max(1, settings.steps // 6),
-        progress=job.progress(title, settings.steps),
-        checkpoints=checkpoints,
-        measure=lambda state: {"clock": jnp.asarray(time.monotonic() - began)},
-    )
-    # The median passes over a chunk during which the command was interrupted.
-    rates = np.diff(history.metrics["clock"]) / np.diff(history.step)
-    return state, float(np.median(rates)) * settings.steps / n_members
+def make_contests(
+    key: Key, world: SparseFeatures, true_l0: float, settings: Settings
+) -> list[Contest]:
+    """One per target, all with the same samples for those who need samples at once."""
+    x = world.sample(key, FITTED).x
+    return [
+        Contest(world.n_features, true_l0 * target, true_l0, settings.steps, x)
+        for target in settings.targets
+    ]
 
 
-def score_members(
-    key: Key, stacked: PyTree, state: fit.State, world: SparseFeatures, settings: Settings
+def score_groups(
+    key: Key, groups: list[Group], world: SparseFeatures, settings: Settings
 ) -> dict[str, np.ndarray]:
     """Every score as an array [target, seed], on the same samples for every variant."""
 
@@ -193,13 +127,15 @@ def score_members(
         z = dictionary.encode(params, batch.x)
         return z, dictionary.decode(params, z)
 
-    found = streaming.member_statistics(
-        codes, (stacked, state.params), world, key, settings.n_samples
-    )
-    rows = [
-        summary.scores(statistics, W_dec, world.directions)
-        for statistics, W_dec in zip(found, np.asarray(state.params.W_dec), strict=True)
-    ]
+    rows = []
+    for group in groups:
+        found = streaming.member_statistics(
+            codes, tuple(group), world, jax.random.clone(key), settings.n_samples
+        )
+        rows += [
+            summary.scores(statistics, W_dec, world.directions)
+            for statistics, W_dec in zip(found, np.asarray(group.params.W_dec), strict=True)
+        ]
     shape = (len(settings.targets), settings.n_seeds)
     return {name: np.array([row[name] for row in rows]).reshape(shape) for name in rows[0]}
 
@@ -248,7 +184,7 @@ def rows(metrics: dict[str, Any], arrays) -> Iterator[tuple[str, str, dict[str, 
 def make_checks(metrics: dict[str, Any], arrays) -> list[Check]:
     """What must hold whichever variant is best."""
     checks = []
-    learned = [row for row in rows(metrics, arrays) if row[1] != CONTROL]
+    learned = [row for row in rows(metrics, arrays) if row[1] in LEARNED]
     for world in metrics["worlds"]:
         floor, ceiling = metrics[world]["floor"], metrics[world]["ceiling"]
         here = {name: row for place, name, row in learned if place == world}
@@ -325,8 +261,8 @@ EXPERIMENT = Experiment(
     ),
     run=run,
     figures=(dictionary_frontier,),
-    expect="Upper row: most variants reach a cosine near 1 close to the true L0 (grey "
-    "line) and lose it where they are given too few or too many latents; the frozen "
-    "decoder stays at the floor. Lower row: explained variance grows with L0 whether or "
-    "not the features were found.",
+    expect="In the columns of mcc_dec most variants reach a cosine near 1 close to the "
+    "true L0 (grey line) and lose it where they are given too few or too many latents; the "
+    "frozen decoder stays at the floor. In those of explained variance all rise with L0, "
+    "whether or not the features were found.",
 )

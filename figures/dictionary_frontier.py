@@ -1,6 +1,6 @@
-"""Recovery and explained variance of many dictionaries against L0, world by world."""
+"""Recovery and explained variance of many dictionaries against L0, family by family."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,44 +9,47 @@ from matplotlib.figure import Figure
 
 from figures import style
 
-ROWS = (
-    ("mcc_dec", "mean matched cosine, mcc_dec"),
-    ("explained_variance", "explained variance"),
-)
+SCORES = (("mcc_dec", "mcc_dec"), ("explained_variance", "explained variance"))
+COLORS = (*style.SERIES, style.BLACK, style.GREY)
+MARKERS = (*style.MARKERS, "X", "<")
 
 
 @style.styled
 def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     """From `WORLD/VARIANT/SCORE` [target, seed]; bars span the seeds."""
     metrics = record["metrics"]
-    worlds = metrics["worlds"]
-    figure = style.new(3.4 * len(worlds) + 2.4, 6.4)
-    panels = figure.subplots(len(ROWS), len(worlds), squeeze=False, sharex="col")
-    for row, (score, label) in zip(panels, ROWS, strict=True):
-        for panel, world in zip(row, worlds, strict=True):
-            _draw_world(panel, metrics, arrays, world, score)
-        row[0].set_ylabel(f"{label} (no unit)")
-    for panel, world in zip(panels[0], worlds, strict=True):
-        panel.set_title(f"the {world} world")
+    families, worlds = metrics["families"], metrics["worlds"]
+    columns = [(world, *score) for world in worlds for score in SCORES]
+    figure = style.new(2.0 * len(columns) + 2.4, 2.3 * len(families) + 0.9)
+    panels = figure.subplots(
+        len(families), len(columns), squeeze=False, sharex="col", sharey="col"
+    )
+    for row, (family, names) in zip(panels, families.items(), strict=True):
+        for panel, (world, score, _) in zip(row, columns, strict=True):
+            _draw_panel(panel, metrics[world], arrays, world, names, score)
+        row[0].set_ylabel(f"{family}\n(scores have no unit)")
+        row[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+    for panel, (world, _, label) in zip(panels[0], columns, strict=True):
+        panel.set_title(f"{world}: {label}")
     for panel in panels[-1]:
-        panel.set_xlabel("active latents per sample, L0 (log scale)")
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center")
+        panel.set_xlabel("active latents, L0")
     figure.suptitle(
         "Reconstruction improves with every latent that is on; directions are found near "
-        "the true L0, and not by every variant"
+        "the true L0 (grey), and not by every variant.\nMedians and range of seeds; dashed "
+        "is the true dictionary, dotted are random directions"
     )
     return figure
 
 
-def _draw_world(
+def _draw_panel(
     panel: Axes,
-    metrics: Mapping[str, Any],
+    ends: Mapping[str, Any],
     arrays: Mapping[str, np.ndarray],
     world: str,
+    names: Sequence[str],
     score: str,
 ) -> None:
-    for i, name in enumerate(metrics["variants"]):
+    for name, color, marker in zip(names, COLORS, MARKERS, strict=False):
         l0, value = (arrays[f"{world}/{name}/{key}"] for key in ("l0", score))
         middle, height = np.median(l0, axis=1), np.median(value, axis=1)
         order = np.argsort(middle)
@@ -55,20 +58,16 @@ def _draw_world(
             middle[order],
             height[order],
             yerr=spread[:, order],
-            color=style.SERIES[i % len(style.SERIES)],
-            marker=style.MARKERS[i % len(style.MARKERS)],
-            ls=("-", "--", ":")[i // len(style.SERIES) % 3],
+            color=color,
+            marker=marker,
             ms=4,
             lw=1,
             elinewidth=0.6,
-            label=f"{name}, median",
+            label=name,
         )
-    controls = metrics[world]
-    panel.axhline(
-        controls["ceiling"][score], color=style.BLACK, lw=1, ls="--", label="ceiling"
-    )
-    panel.axhline(controls["floor"][score], color=style.GREY, lw=1, ls=":", label="floor")
-    panel.axvline(controls["ceiling"]["true_l0"], color=style.GREY, lw=0.8, label="true L0")
+    panel.axhline(ends["ceiling"][score], color=style.BLACK, lw=1, ls="--")
+    panel.axhline(ends["floor"][score], color=style.GREY, lw=1, ls=":")
+    panel.axvline(ends["ceiling"]["true_l0"], color=style.GREY, lw=0.8)
     panel.set_xscale("log", base=2)
     panel.xaxis.set_major_formatter("{x:g}")
-    panel.set_ylim(min(0, panel.get_ylim()[0]), 1.03)
+    panel.set_ylim(-0.05, 1.05)

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from experiments import dictionaries
-from experiments.dictionaries import CONTROL, Settings
+from experiments import contenders, dictionaries
+from experiments.contenders import CONTROL
+from experiments.dictionaries import Settings
 from experiments.experiment import Job
 
 SETTINGS = Settings(
     worlds=("easy",),
-    variants=("TopK", CONTROL),
+    variants=("TopK", CONTROL, "ICA"),
     targets=(1.0, 2.0),
     n_seeds=2,
     steps=400,
@@ -46,22 +47,26 @@ def test_the_learner_leaves_its_floor_and_the_control_stays_there(found):
     failed = {check.name for check in found.checks if not check.passed}
     # Too few steps to find every feature, enough to tell the two apart.
     assert failed <= {"easy: best median mcc_dec"}
-    learned, control = (found.arrays[f"easy/{n}/mcc_dec"] for n in SETTINGS.variants)
-    assert learned.shape == control.shape == (2, 2)
+    learned, control, ica = (
+        found.arrays[f"easy/{name}/mcc_dec"] for name in SETTINGS.variants
+    )
+    assert learned.shape == control.shape == ica.shape == (2, 2)
+    # Independent features and as many dimensions: what ICA is for.
+    assert ica.min() > 0.99
     assert learned.min() > control.max() + 0.2
 
 
 @pytest.mark.slow
 def test_a_command_that_was_cut_ends_with_the_same_numbers(found, tmp_path, monkeypatch):
-    fitting = dictionaries.fit_members
+    training = contenders.train
 
-    def cut(key, stacked, world, title, *rest):
+    def cut(key, contests, make, title, *rest):
         if title.startswith(CONTROL):
             raise KeyboardInterrupt
-        return fitting(key, stacked, world, title, *rest)
+        return training(key, contests, make, title, *rest)
 
     job = Job(tmp_path, "s")
-    monkeypatch.setattr(dictionaries, "fit_members", cut)
+    monkeypatch.setattr(contenders, "train", cut)
     with pytest.raises(KeyboardInterrupt):
         dictionaries.run(SETTINGS, 0, job)
     monkeypatch.undo()

@@ -14,12 +14,14 @@ from toymodels.sae.frozen import FrozenDecoder, FrozenEncoder, SoftFrozenDecoder
 from toymodels.sae.gated import Gated
 from toymodels.sae.ista_step import IstaStep
 from toymodels.sae.jumprelu import JumpReLU
+from toymodels.sae.many import fit_many
 from toymodels.sae.matching_pursuit import MatchingPursuit
 from toymodels.sae.matryoshka import Matryoshka
 from toymodels.sae.matryoshka_relu import MatryoshkaReLU
 from toymodels.sae.orthogonal import OrtSAE
 from toymodels.sae.orthogonal_matching_pursuit import OMP
 from toymodels.sae.p_annealing import PAnnealing
+from toymodels.sae.pruning import Pruned
 from toymodels.sae.relu import ReLU
 from toymodels.sae.sampled_prefixes import SampledMatryoshka
 from toymodels.sae.scaling import Normalised
@@ -53,6 +55,7 @@ __all__ = [
     "OrtSAE",
     "PAnnealing",
     "Params",
+    "Pruned",
     "ReLU",
     "ReLUApril",
     "SampledMatryoshka",
@@ -62,4 +65,5 @@ __all__ = [
     "TopK",
     "Transcoder",
     "fit_dictionary",
+    "fit_many",
 ]

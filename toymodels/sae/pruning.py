@@ -1,6 +1,9 @@
 """Leave-one-out pruning of codes at inference (Bussmann 2026)."""
 
+from typing import Any
+
 import jax.numpy as jnp
+from flax import struct
 from jaxtyping import ArrayLike
 
 from toymodels.sae import base
@@ -24,3 +27,40 @@ def leave_one_out(params, x: base.X, z: base.Z, threshold: ArrayLike) -> base.Z:
     square = jnp.sum(jnp.square(params.W_dec), axis=-1)
     needed = residual @ params.W_dec.T + z * square
     return jnp.where(jnp.sign(z) * needed > threshold, z, 0)
+
+
+@struct.dataclass
+class Pruned:
+    """A trained dictionary that leaves out, at inference, what a sample hardly needs.
+
+    `encode` is `leave_one_out` of the codes of `inner`; training is that of `inner`.
+
+    Attributes:
+        inner: the variant that is trained.
+        threshold: of `leave_one_out`; a leaf.
+    """
+
+    inner: Any
+    threshold: ArrayLike
+
+    @property
+    def n_latents(self) -> int:
+        return self.inner.n_latents
+
+    def init(self, key, d_model):
+        return self.inner.init(key, d_model)
+
+    def memory(self, params):
+        return self.inner.memory(params)
+
+    def encode(self, params, x):
+        return leave_one_out(params, x, self.inner.encode(params, x), self.threshold)
+
+    def decode(self, params, z):
+        return self.inner.decode(params, z)
+
+    def loss(self, params, x, memory, step):
+        return self.inner.loss(params, x, memory, step)
+
+    def after(self, key, state, x):
+        return self.inner.after(key, state, x)

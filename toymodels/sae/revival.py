@@ -117,7 +117,8 @@ class Resample:
 
     Attributes:
         every: steps between two rounds.
-        until: the step after which there are none, so that the rest of the run settles.
+        until: the step after which there are none, so that the rest of the run settles. A
+            run of fewer steps than this may end with latents that have just begun.
         dead_after: samples of silence after which a latent counts as dead.
         scale: length of a new encoder column over the mean of the living ones.
     """

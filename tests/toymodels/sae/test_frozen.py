@@ -18,7 +18,6 @@ STEPS = 30
 
 
 @pytest.mark.slow
-# The check raises every leaf by 1, and a cosine must stay below 1.
 @pytest.mark.parametrize(
     "dictionary",
     [FrozenEncoder(TopK(12, k=3)), SoftFrozenDecoder(TopK(12, k=3), cosine=-0.5)],

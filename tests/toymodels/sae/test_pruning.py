@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from synthetic import SparseFeatures, directions, firing, random
-from toymodels.sae import Params
+from toymodels import testing
+from toymodels.sae import Params, Pruned, TopK
 from toymodels.sae.pruning import leave_one_out
 
 HALF = 2**-0.5
@@ -65,3 +66,17 @@ def test_false_latents_go_and_true_ones_stay():
     assert int((z > 0).sum()) > int((true > 0).sum())
     params = Params(rows.T, jnp.zeros(8), rows, jnp.zeros(8))
     np.testing.assert_array_equal(leave_one_out(params, x, z, 0.1), true)
+
+
+def test_conformance_of_a_pruned_dictionary():
+    testing.check(Pruned(TopK(12, k=3), threshold=0.1), random.key(3))
+
+
+def test_a_pruned_dictionary_prunes_when_it_encodes(overlap):
+    dictionary = Pruned(TopK(2, k=2), 1.87)
+    x = jnp.array([[2.0, 1.0], [0.0, 5.0]])
+    z = TopK(2, k=2).encode(overlap, x)
+    np.testing.assert_array_equal(
+        dictionary.encode(overlap, x), leave_one_out(overlap, x, z, 1.87)
+    )
+    assert (dictionary.encode(overlap, x) != z).any()
