@@ -14,7 +14,9 @@ as if they were latents. Every dictionary is fitted from two first weights; inte
 bootstrap over positions. The player is one trained model: another would move all scores.
 
 Run:     python -m experiments othello_dictionaries
-Small:   python -m experiments othello_dictionaries SMALL_COMMAND
+Small:   python -m experiments othello_dictionaries --set player=othello_small
+         --set site=6 --set n_latents=1024 --set "l0s=(16.,32.)" --set steps=3000
+         --set "variants=('TopK','BatchTopK','Matryoshka')" --set n_seeds=1
 Takes:   about six minutes on one core
 Expect:  legal moves: 0.28 to 0.32 for the best (Matryoshka at any L0, gated, TopK and
          BatchTopK at L0 16), 0.03 on the model before training, 0.34 for neurons, 0.81 for

@@ -11,16 +11,19 @@ from matplotlib.patches import Circle, Rectangle
 from figures import style
 
 BOARD, EMPTY = "#7FB58F", 2
+MOST_MOVES = 11
 ROWS = {"true": "true", "decoded": "read by the probe", "wrong": "differ"}
 
 
 @style.styled
 def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
-    """One game: a column for every move, discs in their true colours."""
+    """One game: a column per move, eleven at most, discs in their true colours."""
     game = int(arrays["boards/running"].sum(axis=1).argmax())
     true, decoded = arrays["boards/true"][game], arrays["boards/decoded"][game]
     black = arrays["boards/black"][game]
-    shown = np.flatnonzero(arrays["boards/running"][game])
+    running = np.flatnonzero(arrays["boards/running"][game])
+    n_shown = min(len(running), MOST_MOVES)
+    shown = running[np.linspace(0, len(running) - 1, n_shown).round().astype(int)]
     figure = style.new(1.0 * len(shown) + 1.2, 4.2)
     panels = figure.subplots(len(ROWS), len(shown), squeeze=False)
     for column, t in zip(panels.T, shown, strict=True):
@@ -31,7 +34,7 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     for panel, label in zip(panels[:, 0], ROWS.values(), strict=True):
         panel.set_ylabel(label)
     panels[-1, len(shown) // 2].set_xlabel("column of the board; time runs to the right")
-    wrong = (true != decoded)[shown].mean()
+    wrong = (true != decoded)[running].mean()
     site = record["metrics"]["sites"][record["metrics"]["best_site"]]
     figure.suptitle(f"After {site}: {1 - wrong:.0%} of this game's squares are read right")
     return figure
