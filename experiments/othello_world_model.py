@@ -22,9 +22,11 @@ and 2, run afterwards, agree (26 points each, and 4 for squares).
 
 Run:     python -m experiments othello_world_model
 Small:   python -m experiments othello_world_model --set player=othello_small
-Takes:   half a minute on two cores; the small one SMALL_TIME
+Takes:   half a minute on two cores; the small one took 48 minutes of a core at low
+         priority on a busy machine, at 9 s per 100 of its 20,000 steps when undisturbed
 Expect:  1.6 % of first choices illegal; legal moves read with F1 0.92, 0.67 in the control;
-         87 % of squares read, 83 % in the controls. SMALL_EXPECT
+         87 % of squares read, 83 % in the controls. Small: 1.3 % illegal; F1 0.93, 0.31 in
+         the control; 93.5 % of squares, 78 % in the control (seed 0 alone)
 """
 
 from dataclasses import dataclass, replace
