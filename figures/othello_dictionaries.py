@@ -27,7 +27,7 @@ FLOORS = {
 
 @style.styled
 def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
-    """One panel per score; bars are intervals over positions."""
+    """One panel per score: means over seeds, bars over the intervals of all of them."""
     variants = record["metrics"]["variants"]
     figure = style.new(12.0, 4.0)
     panels = figure.subplots(1, len(PANELS))
@@ -44,7 +44,7 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
             look = {"color": style.GREY, "marker": marker, "ls": ":"}
             _draw_line(panel, arrays, path.removesuffix("/l0"), score, label, **look)
         for name, (color, line, label) in LINES.items():
-            value = arrays[f"{name}/{score}/corrected"][0, 0]
+            value = arrays[f"{name}/{score}/corrected"][0, 0, 0]
             panel.axhline(value, color=color, ls=line, lw=1, label=label)
         panel.axhline(0, color=style.GREY, lw=0.8, label="an always-on latent")
         panel.set_xscale("log", base=2)
@@ -61,9 +61,11 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
 def _draw_line(
     panel: Axes, arrays: Mapping[str, np.ndarray], path: str, score: str, label: str, **look
 ) -> None:
-    l0, found = arrays[f"{path}/l0"], arrays[f"{path}/{score}/corrected"]
+    l0 = arrays[f"{path}/l0"].mean(axis=1)
     order = np.argsort(l0)
-    value, low, high = found[order].T
+    found = arrays[f"{path}/{score}/corrected"][order]
+    value = found[..., 0].mean(axis=1)
+    low, high = found[..., 1].min(axis=1), found[..., 2].max(axis=1)
     panel.errorbar(
         l0[order],
         value,

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, Rectangle
+from matplotlib.patches import Rectangle
 
 from figures import style
-from figures.othello_boards import EMPTY, empty_board
+from figures.othello_boards import draw_board
 
 COLUMNS = {
     "exact": "edited board, exact moves",
@@ -30,8 +30,8 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
         place = np.unravel_index(squares[i], content.shape)
         content[place] = 1 - content[place]
         for panel, name in zip(row, COLUMNS, strict=True):
+            draw_board(panel, content)
             _draw_moves(panel, arrays[f"boards/{name}"][i])
-            _draw_discs(panel, content)
             r, c = place
             mark = {"fill": False, "edgecolor": style.ORANGE, "lw": 2}
             panel.add_patch(Rectangle((c + 0.04, r + 0.04), 0.92, 0.92, **mark))
@@ -47,18 +47,9 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
 
 
 def _draw_moves(panel: Axes, probability: np.ndarray) -> None:
-    empty_board(panel, len(probability))
     for (r, c), p in np.ndenumerate(probability):
         if p < 0.005:
             continue
         shade = {"color": style.YELLOW, "alpha": float(min(1, 0.15 + p)), "lw": 0}
         panel.add_patch(Rectangle((c, r), 1, 1, **shade))
         panel.text(c + 0.5, r + 0.5, f"{p:.0%}"[:-1], ha="center", va="center", fontsize=8)
-
-
-def _draw_discs(panel: Axes, content: np.ndarray) -> None:
-    """The player who moves next is drawn black."""
-    for (r, c), held in np.ndenumerate(content):
-        if held != EMPTY:
-            color = style.BLACK if held == 0 else "white"
-            panel.add_patch(Circle((c + 0.5, r + 0.5), 0.38, color=color, lw=0))

@@ -46,6 +46,9 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
                 elinewidth=0.6,
                 label=edit,
             )
+        value = arrays[f"probe, every site/{score}"][0]
+        look = {"color": EDITS["probe"], "ls": "-.", "lw": 1}
+        panel.axhline(value, label="probe, every site at once", **look)
         for name, line in UNTOUCHED.items():
             value = metrics["untouched"][name][score][0]
             if score == "changed" and name == "true board":

@@ -14,7 +14,7 @@ SCORES = {"squares": "squares read right", "legal_f1": "legal moves, F1"}
 @style.styled
 def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     """Three panels: loss, illegal moves, probes of the trained model and of the control."""
-    figure = style.new(11.0, 3.6)
+    figure = style.new(13.0, 3.6)
     loss, illegal, probes = figure.subplots(1, 3)
     step, metrics = arrays["step"], record["metrics"]
     loss.plot(step, arrays["curve/loss"], color=style.BLUE, label="model")
@@ -40,6 +40,9 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
                 color=style.SERIES[i],
                 label=f"{label}, {name}",
             )
+        value = arrays[f"moves/{score}"][0]
+        look = {"color": style.SERIES[i], "ls": "--", "lw": 0.8}
+        probes.axhline(value, label=f"{label}, from the moves alone", **look)
     probes.set_xticks(range(len(sites)), sites, rotation=30, ha="right")
     probes.set_xlabel("site of the residual stream")
     probes.set_ylabel("score (no unit)")
@@ -47,6 +50,6 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     probes.set_title("Training adds to what one matrix reads")
     for panel in (loss, illegal):
         panel.set_xlabel("training step")
-    for panel in (loss, illegal, probes):
         panel.legend()
+    figure.legend(*probes.get_legend_handles_labels(), loc="outside right center")
     return figure

@@ -6,9 +6,9 @@ holds is the largest of the three answers "mine", "theirs" and "empty" there (th
 of Nanda et al. 2023, arXiv 2309.00941, who fit logistic probes by gradient steps); other
 features are present where the answer is above a half.
 
-Scores need a control: the same probe of a model that was never trained. An exact probe
-also finds what lies in directions of little variance, so that its control stands far
-higher than one that was fitted by a few gradient steps.
+Scores need controls: the same probe of a model that was never trained, and of the moves
+themselves (`residual.OthelloMoves`). An exact probe also finds what lies in directions of
+little variance, so that the first stands about as high as the second.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from synthetic.validation import require_range
-from toymodels.residual import OthelloResidual
+from toymodels.residual import OthelloMoves, OthelloResidual
 
 BOARD = ("mine", "theirs", "empty")
 
@@ -56,7 +56,7 @@ def answers(probes: Probes, x: Float[Array, "site row d_model"]) -> Array:
 
 def fit(
     key: Key[Array, ""],
-    world: OthelloResidual,
+    world: OthelloResidual | OthelloMoves,
     n_rows: int = 65_536,
     ridge: float = 1e-4,
     block: int = 4096,
@@ -107,7 +107,7 @@ def fit(
 def board_scores(
     key: Key[Array, ""],
     probes: Probes,
-    world: OthelloResidual,
+    world: OthelloResidual | OthelloMoves,
     n_rows: int = 16_384,
     block: int = 4096,
 ) -> BoardScores:
@@ -145,7 +145,7 @@ def board_scores(
 def f1_scores(
     key: Key[Array, ""],
     probes: Probes,
-    world: OthelloResidual,
+    world: OthelloResidual | OthelloMoves,
     n_rows: int = 16_384,
     block: int = 4096,
 ) -> dict[str, Float[np.ndarray, " site"]]:

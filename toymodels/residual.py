@@ -1,4 +1,7 @@
-"""The residual stream of a transformer that plays Othello, as a world of its own."""
+"""The residual stream of a transformer that plays Othello, as a world of its own.
+
+`OthelloMoves` is its control: what the moves say by themselves, before any model.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +9,7 @@ from flax import struct
 from jaxtyping import Array, Float, Int, Key
 
 from synthetic.base import Batch
-from synthetic.othello import OthelloGame, draw_times, labels, positions
+from synthetic.othello import OthelloGame, Sequences, draw_times, labels, positions
 from synthetic.validation import require_range
 from toymodels.transformer import Transformer
 
@@ -71,13 +74,56 @@ class OthelloResidual:
         self, key: Key[Array, ""], n_games: int
     ) -> tuple[Float[Array, "site row d_model"], Float[Array, "row feature"]]:
         """The stream at every site, and the features; `slots` rows of each game."""
-        key_games, key_times = jax.random.split(key)
-        sequences = self.game.sample(key_games, n_games)
-        level = jax.random.uniform(key_times, (n_games, self.slots))
-        time = draw_times(sequences.games, level)
+        sequences, time = _drawn(key, self.game, n_games, self.slots)
         residual = self.model(sequences.tokens).residual
-        x = jnp.take_along_axis(residual, time[None, :, :, None], axis=2)
-        position = positions(sequences.games, time)
-        features = labels.values(self.game.rules, position, self.families)
-        rows = n_games * self.slots
-        return x.reshape(x.shape[0], rows, -1), features.reshape(rows, -1)
+        return _rows(residual, time), _features(self, sequences, time)
+
+
+@struct.dataclass
+class OthelloMoves:
+    """x says which moves were played, which was the last, and how many there were.
+
+    One entry per word for each of the first two, and one per length: what a linear probe
+    reads off it, it reads without a model of the game. To be probed like `OthelloResidual`,
+    of which it has one site.
+    """
+
+    game: OthelloGame
+    families: tuple[str, ...] = struct.field(pytree_node=False)
+    slots: int = struct.field(pytree_node=False, default=8)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the features."""
+        return labels.names(self.game.rules.size, self.families)
+
+    def streams(
+        self, key: Key[Array, ""], n_games: int
+    ) -> tuple[Float[Array, "site row d_model"], Float[Array, "row feature"]]:
+        """x at the one site, and the features; `slots` rows of each game."""
+        sequences, time = _drawn(key, self.game, n_games, self.slots)
+        last = jax.nn.one_hot(sequences.tokens, self.game.n_words)
+        length = jnp.broadcast_to(jnp.eye(last.shape[1]), (*last.shape[:2], last.shape[1]))
+        x = jnp.concatenate([jnp.cumsum(last, axis=1), last, length], axis=-1)
+        return _rows(x[None], time), _features(self, sequences, time)
+
+
+def _drawn(key: Key[Array, ""], game: OthelloGame, n_games: int, slots: int):
+    """Games, and times [game, slot] of positions with a next move."""
+    key_games, key_times = jax.random.split(key)
+    sequences = game.sample(key_games, n_games)
+    level = jax.random.uniform(key_times, (n_games, slots))
+    return sequences, draw_times(sequences.games, level)
+
+
+def _rows(x: Float[Array, "site game token d"], time: Array) -> Array:
+    """At each game's own times: [site, row, d]."""
+    x = jnp.take_along_axis(x, time[None, :, :, None], axis=2)
+    return x.reshape(x.shape[0], -1, x.shape[-1])
+
+
+def _features(world: OthelloResidual | OthelloMoves, sequences: Sequences, time: Array):
+    """[row, feature]"""
+    position = positions(sequences.games, time)
+    features = labels.values(world.game.rules, position, world.families)
+    return features.reshape(-1, features.shape[-1])

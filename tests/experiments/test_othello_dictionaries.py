@@ -14,9 +14,9 @@ R = np.random.default_rng(0)
 
 def rows(value, n=2):
     return {
-        f"{score}/corrected": np.tile([value, value - 0.01, value + 0.01], (n, 1))
+        f"{score}/corrected": np.tile([value, value - 0.01, value + 0.01], (n, 2, 1))
         for score in SCORES
-    } | {"l0": np.full(n, 8.0)}
+    } | {"l0": np.full((n, 2), 8.0)}
 
 
 def arrays(**changed):
@@ -72,11 +72,11 @@ def test_latents_that_are_the_labels_score_1_and_wrong_labels_do_not():
 @pytest.mark.slow
 def test_a_few_steps_give_a_whole_record(tmp_path):
     settings = Settings(
-        variants=("ReLU", "BatchTopK"), l0s=(4.0, 8.0), n_latents=32, steps=8, n_games=200
+        variants=("ReLU", "BatchTopK"), l0s=(4.0, 8.0), n_latents=32, steps=8, n_rows=2_200
     )
     result = othello_dictionaries.run(settings, 100, Job(tmp_path, "test"))
-    assert result.arrays["trained/ReLU/squares/corrected"].shape == (2, 3)
-    assert result.arrays["always on/legal/corrected"][0, 0] == pytest.approx(0)
+    assert result.arrays["trained/ReLU/squares/corrected"].shape == (2, 2, 3)
+    assert result.arrays["always on/legal/corrected"][0, 0, 0] == pytest.approx(0)
     names = {path.split("/")[0] for path in result.arrays if path.endswith("/l0")}
     assert names == {
         "trained",
@@ -87,4 +87,6 @@ def test_a_few_steps_give_a_whole_record(tmp_path):
         "permuted labels",
         "labels of another game",
     }
+    assert result.arrays["latent/boards"].shape == (12, 4, 4)
+    assert (np.diff(result.arrays["latent/board_z"]) <= 0).all()
     assert len(result.table) == 1 + 2 * 2 + 3 + 2 * 2 + 2

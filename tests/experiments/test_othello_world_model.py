@@ -64,7 +64,7 @@ def test_a_few_steps_give_a_whole_record(tmp_path):
     assert not result.arrays["boards/black"][:, 0].any()
     # A good part of a board can be read off the input even before training.
     assert 0.6 < (true == decoded).mean() < 0.95
-    assert len(result.table) == 3 + 5
+    assert len(result.table) == 3 + 5 + 1
     # The player lies beside the record, with its card.
     kept = pretrained.load("othello_tiny", tmp_path)
     assert "--set steps=4 --seed 0" in kept.card["command"]

@@ -18,6 +18,8 @@ PROBES = {
         for name in ("trained", "control")
         for score in ("squares", "legal_f1")
     },
+    "moves/squares": np.array([0.7]),
+    "moves/legal_f1": np.array([0.5]),
 }
 BOARDS = {
     "boards/true": R.integers(0, 3, (2, 3, 4, 4)),
@@ -45,6 +47,20 @@ def test_discs_and_differences_are_where_they_belong():
     assert discs == expected
     wrong = {(int(p.get_y()), int(p.get_x())) for p in figure.axes[6].patches}
     assert wrong == {tuple(place) for place in np.argwhere(true != decoded).tolist()}
+
+
+def test_of_a_long_game_eleven_moves_are_drawn():
+    long = {
+        "boards/true": R.integers(0, 3, (1, 31, 6, 6)),
+        "boards/decoded": R.integers(0, 3, (1, 31, 6, 6)),
+        "boards/black": np.ones((1, 31), bool),
+        "boards/running": np.ones((1, 31), bool),
+    }
+    figure = othello_boards.draw(RECORD, long)
+    titles = [panel.get_title() for panel in figure.axes[:11]]
+    assert titles == [f"move {t}" for t in range(1, 32, 3)]
+    right = (long["boards/true"] == long["boards/decoded"]).mean()
+    assert f"{right:.0%} of this game's squares" in figure.get_suptitle()
 
 
 def test_the_control_is_drawn_beside_the_trained_model():

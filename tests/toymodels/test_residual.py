@@ -7,7 +7,7 @@ import pytest
 from synthetic import othello, random
 from synthetic.othello import labels
 from synthetic.testing import check
-from toymodels.residual import OthelloResidual
+from toymodels.residual import OthelloMoves, OthelloResidual
 from toymodels.transformer import Transformer
 
 GAME = othello.OthelloGame(othello.Classic(4))
@@ -64,3 +64,20 @@ def test_what_does_not_exist_is_refused():
         world(slots=12)
     with pytest.raises(ValueError, match="there is no family 'kings'"):
         world(families=("kings",))
+
+
+def test_moves_are_counted_beside_the_labels_of_the_same_positions():
+    moves = OthelloMoves(GAME, FAMILIES, slots=11)
+    x, features = jax.jit(lambda key: moves.streams(key, 20))(random.key(122))
+    w = world(slots=11)
+    expected = jax.jit(lambda key: w.streams(key, 20))(random.key(122))[1]
+    np.testing.assert_array_equal(features, expected)
+    played, last, length = np.split(np.asarray(x[0]), [17, 34], axis=1)
+    squares = np.arange(16)
+    # Empty squares are those that no move filled, but for the four in the centre.
+    centre = [5, 6, 9, 10]
+    filled = np.isin(squares, centre) | (played[:, :16] > 0)
+    np.testing.assert_array_equal(np.asarray(features)[:, :16], ~filled)
+    assert (last.sum(1) == 1).all()
+    assert (played[last > 0] == 1).all()
+    np.testing.assert_array_equal(played.sum(1), length.argmax(1) + 1)

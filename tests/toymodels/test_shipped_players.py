@@ -23,6 +23,6 @@ def test_a_player_reaches_what_its_card_says(name):
     assert found["excess"] == pytest.approx(said["excess"], abs=0.01)
     slots = preset.game.n_tokens
     world = OthelloResidual(preset.game, model, probes.BOARD, slots=slots)
-    fitted = probes.fit(key_fit, world, n_rows=65_536)
+    fitted = probes.fit(key_fit, world, n_rows=16_384)
     board = probes.board_scores(key_score, fitted, world)
     assert board.accuracy.max() == pytest.approx(said["squares"], abs=0.01)

@@ -4,6 +4,7 @@ Where drawing a batch costs as much as a step of training, as in wide worlds wit
 hierarchy, this is the cheaper way to compare dictionaries.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from jaxtyping import Array, Int, Key
 
 from synthetic.base import GroundTruth
 from toymodels import fit
+from toymodels.sae import training
 
 Stacks = dict[str, Any]
 
@@ -81,6 +83,62 @@ def advance(
     empty = {name: _empty(chunk) for name, chunk in shapes.items()}
     states, _, chunks = lax.fori_loop(0, n_steps, body, (states, x, empty))
     return states, chunks
+
+
+def fit_variants(
+    key: Key[Array, ""],
+    dictionaries: Stacks,
+    world: GroundTruth,
+    n_steps: int = 4_000,
+    batch_size: int = 1024,
+    learning_rate: float = 3e-3,
+    seeds: Sequence[int] = (),
+    chunk: int = 500,
+    progress: Callable[[int, dict[str, Any]], None] = lambda step, metrics: None,
+) -> Stacks:
+    """The weights of all members after training, compiled.
+
+    Args:
+        key: of the first weights and of the data.
+        dictionaries: by name, variants whose leaves are stacked along their members.
+        world: where the batches come from.
+        n_steps, batch_size, learning_rate: of every member.
+        seeds: of each member's first weights, the same for every variant; all members of a
+            variant start alike where there are none.
+        chunk, progress: see `fit.run`.
+
+    Raises:
+        NonFiniteLossError: a loss became NaN or infinite.
+    """
+    key_init, key_data = jax.random.split(key)
+    optimizer = training.adam(learning_rate, n_steps)
+    of_members = jnp.asarray(seeds) if seeds else None
+
+    def start(dictionary, seed):
+        key = jax.random.clone(key_init)
+        key = key if seed is None else jax.random.fold_in(key, seed)
+        return training.start(key, dictionary, world.d_model, optimizer)
+
+    @jax.jit
+    def step_chunk(states, n, dictionaries, world):
+        return advance(
+            key_data,
+            dictionaries,
+            states,
+            n,
+            world=world,
+            optimizer=optimizer,
+            batch_size=batch_size,
+        )
+
+    states, _ = fit.run(
+        lambda states, n: step_chunk(states, n, dictionaries, world),
+        {k: jax.vmap(start)(stack, of_members) for k, stack in dictionaries.items()},
+        n_steps,
+        chunk,
+        progress,
+    )
+    return {name: state.params for name, state in states.items()}
 
 
 def _empty(chunk: fit.Chunk) -> fit.Chunk:

@@ -10,7 +10,7 @@ import pytest
 
 from synthetic import random
 from toymodels import ensemble
-from toymodels.sae import ReLU, TopK, one_stream, training
+from toymodels.sae import ReLU, TopK, fit_dictionary, one_stream, training
 
 OPTIMIZER = optax.chain(optax.clip_by_global_norm(0.5), optax.adam(1e-2))
 KEY = random.key(3)
@@ -86,3 +86,23 @@ def test_the_first_bad_step_is_named(advance, states):
     _, chunks = advance(broken, 4)
     assert np.asarray(chunks["topk"].bad_step).tolist() == [-1, 0, -1]
     assert np.asarray(chunks["relu"].bad_step).tolist() == [-1, -1]
+
+
+def test_fitted_variants_are_those_fitted_alone(members, easy_world):
+    settings = {"n_steps": 5, "batch_size": 16, "learning_rate": 1e-2}
+    found = one_stream.fit_variants(random.key(5), members, easy_world, **settings)
+    pair = members["topk"], found["topk"]
+    dictionary, own = jax.tree.map(operator.itemgetter(2), pair)
+    alone, _ = fit_dictionary(random.key(5), dictionary, easy_world, **settings)
+    # Two programs for the same sums in float32, five steps of size 0.01.
+    np.testing.assert_allclose(own.W_dec, alone.W_dec, atol=1e-5)
+
+
+def test_members_with_one_seed_start_alike(easy_world):
+    members = {"topk": ensemble.stack([TopK(12, k=2)] * 3)}
+    settings = {"n_steps": 1, "batch_size": 16, "seeds": (0, 1, 0)}
+    W_dec = one_stream.fit_variants(random.key(6), members, easy_world, **settings)[
+        "topk"
+    ].W_dec
+    np.testing.assert_array_equal(W_dec[0], W_dec[2])
+    assert np.abs(W_dec[0] - W_dec[1]).max() > 0.1
