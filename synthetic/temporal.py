@@ -1,5 +1,7 @@
 """Sequences in which some features last and others change at every position."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -149,7 +151,7 @@ class SinglePositions:
 
     def sample(self, key: Key[Array, ""], batch_size: int) -> Batch:
         """`batch_size` independent samples."""
-        first = self.sequences.replace(n_positions=1).sample(key, batch_size)
+        first = replace(self.sequences, n_positions=1).sample(key, batch_size)
         return Batch(first.x[:, 0], first.features[:, 0])
 
     def do(

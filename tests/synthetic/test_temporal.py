@@ -1,5 +1,7 @@
 """Slow topics and fast tokens: laws at each position, and autocorrelation by lag."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -124,4 +126,4 @@ def test_single_positions_have_the_law_of_a_position():
 )
 def test_what_makes_no_sense_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
-        world().replace(**change)
+        replace(world(), **change)
