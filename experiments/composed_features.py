@@ -339,7 +339,7 @@ EXPERIMENT = Experiment(
     name="composed_features",
     question="Does a dictionary find features that always come in pairs, or the pairs?",
     source="Anders et al. 2024, composed features in small toy models",
-    minutes=1,
+    minutes=3,
     settings=Settings(),
     quick=Settings(
         one_hot=(0.0, 0.2, 0.4, 0.6, 0.75, 1.0), penalties=(0.2,), n_seeds=8, steps=3_000

@@ -10,6 +10,10 @@ of fifty latents. Three questions:
   the n-th decoder projection) point to the true L0?
 * Started at random, does k = 11 find the truth, and does it matter from where k comes?
 
+Of three dictionaries with k of 11 or more one is often caught in a bad minimum, where
+both signs are several times larger than in the others. So the checks on the signs take the
+median over seeds. (With the mean, s_n was least at 14 on seed 0, where it is nearly flat.)
+
 In the sweep k falls from k + 9 over the first three quarters of the run. Published sweeps
 hold k, from which rows end in bad minima more often, and both signs are then least at 12 to
 14. The published runs take 14,648 steps of 1,024 samples at a constant 3e-4; here steps are
@@ -18,7 +22,7 @@ takes 25,000 steps, so its run of 14,648 ends before, at k = 7. Here it arrives 
 three quarters of the run, and the truth is missed all the same.
 
 Run:     python -m experiments wrong_l0_fifty
-Takes:   about 2 minutes on two cores
+Takes:   about 5 minutes on two cores, other work beside it
 Expect:  from the truth, mcc_dec 1.00, 0.94 and 0.76 at k = 11, 9 and 5, where the true
          dictionary has 1.7 to 1.8 times the error; both signs least at 11 or 12; mcc_dec
          above 0.95 where k falls from 20 to 11, below 0.92 where it rises from 2
@@ -44,6 +48,7 @@ from toymodels.scores import geometry, wrong_l0
 
 N = 50
 TRUE_K = 11
+SIGNS = ("decoder_cosine", "projection")
 SOURCE = "Chanin & Garriga-Alonso 2025"
 RERUN = "a re-run from the truth with another correlation matrix: {:g}"
 
@@ -95,6 +100,7 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
     with job.stage("scores"):
         scores = score_all(key_score, world, found, params, settings)
     middle = {name: value.mean(axis=1) for name, value in scores.items()}
+    middle |= {sign: np.median(scores[sign], axis=1) for sign in SIGNS}
     curve = history.metrics["mcc_dec"].reshape(len(history.step), len(found), -1)
     metrics: dict[str, Any] = {
         "kinds": [list(kind) for kind in found],
@@ -228,10 +234,8 @@ def make_checks(settings: Settings, found: list[Kind], scores: dict) -> list[Che
             source = RERUN.format(ratio)
             checks.append(Check(name, gain, ratio - 0.2, ratio + 0.2, source))
     sweep = [place[Kind(float(k + settings.above), float(k), False)] for k in settings.ks]
-    for name, label in (
-        ("decoder_cosine", "mean cosine between rows"),
-        ("projection", f"s_{settings.nth}"),
-    ):
+    labels = ("mean cosine between rows", f"s_{settings.nth}")
+    for name, label in zip(SIGNS, labels, strict=True):
         values = scores[name][sweep]
         least = float(settings.ks[int(values.argmin())])
         source = f"{SOURCE}: least near the true L0 of 10.95"
@@ -270,8 +274,8 @@ def table(found: list[Kind], scores: dict[str, np.ndarray]) -> list[str]:
         )
     return [
         *lines,
-        "means over seeds; lowest: of the matched cosines; feature 0: the largest cosine",
-        "of a latent with the most frequent feature",
+        "means over seeds (last two columns: medians); lowest: of the matched cosines;",
+        "feature 0: the largest cosine of a latent with the most frequent feature",
     ]
 
 
@@ -279,7 +283,7 @@ EXPERIMENT = Experiment(
     name="wrong_l0_fifty",
     question="Can one see that a dictionary's L0 is wrong, and is there a way back?",
     source="Chanin & Garriga-Alonso 2025, Sparse but Wrong (arXiv 2508.16560)",
-    minutes=2,
+    minutes=5,
     settings=Settings(),
     quick=Settings(ks=(5, 9, 11, 14), n_seeds=1, steps=3_000),
     run=run,

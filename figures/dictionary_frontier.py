@@ -32,7 +32,7 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     for panel, (world, _, label) in zip(panels[0], columns, strict=True):
         panel.set_title(f"{world}: {label}")
     for panel in panels[-1]:
-        panel.set_xlabel("active latents, L0")
+        panel.set_xlabel("active latents (log scale)")
     figure.suptitle(
         "Reconstruction improves with every latent that is on; directions are found near "
         "the true L0 (grey), and not by every variant.\nMedians and range of seeds; dashed "

@@ -32,11 +32,11 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     error.set(
         ylabel=r"squared error, $E\|x-\hat{x}\|^2$", title="the truth is not the best"
     )
-    _draw(cosine, arrays, "decoder_cosine", sweep, style.BLUE)
+    _draw(cosine, arrays, "decoder_cosine", sweep, style.BLUE, middle=np.median)
     cosine.set(ylabel="mean |cosine| between rows (no unit)", title="first sign")
     cosine.set_ylim(bottom=0)
     sign, gap, way = panels[1]
-    _draw(sign, arrays, "projection", sweep, style.BLUE)
+    _draw(sign, arrays, "projection", sweep, style.BLUE, middle=np.median)
     sign.set(ylabel=f"$s_{{{settings['nth']}}}$, in units of x", title="second sign")
     sign.set_ylim(bottom=0)
     _draw(gap, arrays, "first_feature", sweep, style.BLUE, "random start")
@@ -45,8 +45,9 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
         ylabel="largest cosine of a latent (no unit)", title="the most frequent feature"
     )
     _draw_ways(way, arrays, settings)
-    for panel in (mcc, error, gap, way):
+    for panel in (error, gap, way):
         panel.legend()
+    mcc.legend(loc="lower center")
     figure.suptitle(
         "Fifty correlated features, 11 present: below the true L0 dictionaries go wrong, "
         "and two signs without truth show it"
@@ -54,11 +55,12 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
-def _draw(panel: Axes, arrays, name: str, chosen, color: str, label: str = "") -> None:
+def _draw(panel: Axes, arrays, name, chosen, color, label="", middle=np.mean) -> None:
+    """A dot for every seed, a line through their means, or medians."""
     order = np.flatnonzero(chosen)[np.argsort(arrays["k"][chosen])]
     k, values = arrays["k"][order], arrays[name][order]
     panel.plot(np.repeat(k, values.shape[1]), values.ravel(), "o", color=color, ms=3)
-    panel.plot(k, values.mean(axis=1), color=color, lw=1.2, label=label)
+    panel.plot(k, middle(values, axis=1), color=color, lw=1.2, label=label)
 
 
 def _draw_ways(panel: Axes, arrays, settings: Mapping[str, Any]) -> None:

@@ -61,6 +61,6 @@ def force(
         value: a number, or one for each sample.
     """
     require_range("feature", feature, 0, len(directions) - 1, "it is an index")
-    features = batch.features.at[:, feature].set(value)
-    change = features[:, feature] - batch.features[:, feature]
-    return Batch(batch.x + change[:, None] * directions[feature], features)
+    features = batch.features.at[..., feature].set(value)
+    change = features[..., feature] - batch.features[..., feature]
+    return Batch(batch.x + change[..., None] * directions[feature], features)

@@ -29,7 +29,8 @@ def check(
 
     Args:
         world: any object with `n_features`, `d_model` and `sample`; its `directions` and
-            `do` are checked where it has them.
+            `do` are checked where it has them. With `n_positions`, samples are sequences
+            [batch, time, ...].
         key: decides every sample that is drawn.
         batch_size: raised until it differs from both widths, so that swapped axes show.
         other: a second world of the same shapes, every number different. By default
@@ -182,11 +183,12 @@ def _check_batch(world: GroundTruth, batch: Any, batch_size: int) -> None:
             "return a synthetic.Batch",
         )
         part = getattr(batch, name)
+        time = (world.n_positions,) if hasattr(world, "n_positions") else ()
         _require(
-            part.shape == (batch_size, width),
+            part.shape == (batch_size, *time, width),
             f"{name} has shape {part.shape}",
-            f"{(batch_size, width)}",
-            "rows are samples, columns are "
+            f"{(batch_size, *time, width)}",
+            "rows are samples, in a world with n_positions sequences; columns are "
             + ("dimensions" if name == "x" else "features"),
         )
         _require(
@@ -333,11 +335,11 @@ def _check_do(world: Any, key: Key[Array, ""], batch: Batch, rtol: float) -> Non
             lambda f=feature, v=value: world.do(jax.random.clone(key), len(batch.x), f, v),
             "its arguments are (key, batch_size, feature, value)",
         )
-        features = batch.features.at[:, feature].set(value)
+        features = batch.features.at[..., feature].set(value)
         x = forced.x
         if hasattr(world, "directions"):
-            moved = (features - batch.features)[:, feature]
-            x = batch.x + moved[:, None] * world.directions[feature]
+            moved = (features - batch.features)[..., feature]
+            x = batch.x + moved[..., None] * world.directions[feature]
         _require_close(
             what,
             forced,

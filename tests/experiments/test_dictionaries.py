@@ -87,12 +87,15 @@ def trained_in(names, name):
 
 
 def test_the_table_shows_medians_at_the_true_l0_between_floor_and_ceiling():
-    arrays = arrays_of({("easy", "TopK"): [0.2, 0.4, 0.9]})
-    lines = dictionaries.table(metrics_of(["easy"], ["TopK"]), arrays)
-    assert lines[2:] == [
-        "| easy | TopK | 0.400 | 0.400 | 0.400 | 0.400 | 0.400 | 2.00 |",
-        "| easy | *floor* | 0.300 | 0.300 | 0.300 | 0.300 | 0.300 | |",
-        "| easy | *ceiling* | 1.000 | 1.000 | 1.000 | 1.000 | 1.000 | |",
+    arrays = arrays_of({("easy", "TopK"): [0.2, 0.4, 0.9], ("far", "TopK"): [0.5] * 3})
+    lines = dictionaries.table(metrics_of(["easy", "far"], ["TopK"]), arrays)
+    four, five, three, one = (" ".join([v] * 5) for v in ("0.40", "0.50", "0.30", "1.00"))
+    assert lines == [
+        "| | easy | far | s |",
+        "|---|---|---|---|",
+        f"| TopK | {four} | {five} | 2.0 |",
+        f"| floor | {three} | {three} |  |",
+        f"| ceiling | {one} | {one} |  |",
     ]
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments import generalisation, overfitting, synthsaebench
+from experiments import synthsaebench
 from experiments.competition import CONTROL, MODES, Found, Settings
 
 FULL = Settings()
@@ -98,52 +98,3 @@ def test_the_table_sets_the_published_beside():
     assert len(lines) == 2 + 3 + 2 * (2 * len(FULL.variants) + 5)
     (line,) = [x for x in lines if x.startswith("Matryoshka, L0 25, published")]
     assert line.split()[-4:] == ["0.879", "0.793", "0.999", "0.779"]
-
-
-def test_ranks_and_their_agreement():
-    assert generalisation.ranks([0.1, 0.9, 0.5]).tolist() == [3, 1, 2]
-    ranked = np.array([[1, 2, 3, 4], [1, 2, 3, 4], [4, 3, 2, 1], [2, 1, 3, 4]])
-    worlds = [generalisation.STANDARD, "same", "opposite", "one swap"]
-    found = generalisation.agreement(ranked, worlds)
-    # One of six pairs is in another order: (5 - 1) / 6.
-    assert found == pytest.approx({"same": 1, "opposite": -1, "one swap": 4 / 6})
-    assert generalisation.agreement(ranked[1:], worlds[1:]) == {}
-
-
-def test_generalisation_checks_hold_for_the_table_and_notice_other_data():
-    settings = replace(FULL, worlds=(WORLD,))
-
-    def broken(found):
-        checks = generalisation.make_checks(settings, {WORLD: found})
-        return [check.name for check in checks if not check.passed]
-
-    assert broken(published()) == []
-    (name,) = broken(changed("JumpReLU/exported/true_l0", 1.001))
-    assert "difference of true L0 between variants" in name
-    assert "above the floor" in broken(changed("ReLU+L1/exported/latent_f1", 0.01))[0]
-    assert "above the best" in broken(changed("Matryoshka/exported/mcc_dec", 1.4))[0]
-
-
-def overfitted():
-    """As published in the first world; matching pursuit ahead in the other."""
-    first = published(replace(FULL, l0s=(25.0,)))
-    second = published(replace(FULL, l0s=(25.0,)))
-    for mode in MODES:
-        second.scores[f"matching pursuit/{mode}/mcc_dec"][:] = 0.97
-    return {overfitting.TIGHT: first, overfitting.CROWDED: second}
-
-
-def test_overfitting_as_published_passes_and_its_absence_does_not():
-    settings = overfitting.Settings()
-
-    def broken(found):
-        checks = overfitting.make_checks(settings, found)
-        return [check.name for check in checks if not check.passed]
-
-    assert broken(overfitted()) == []
-    found = overfitted()
-    found[overfitting.TIGHT].ceilings["hedged directions"]["explained_variance"] = 0.9
-    assert broken(found) == ["too few latents: explained variance above hedged right codes"]
-    found = overfitted()
-    found[overfitting.CROWDED].scores["matching pursuit/training/mcc_dec"][:] = 0.7
-    assert len(broken(found)) == 2

@@ -19,11 +19,11 @@ from toymodels.sae.select import keep_batch_k
 class TSAE:
     r"""Matryoshka's loss plus weight * L_contrast on the codes of its first prefix.
 
-    Data are sequences, x [*batch, time, d_model]. With h the codes of the first prefix,
-    L_contrast asks which of the batch's sequences a position continues (`contrast`): codes
-    of adjacent positions become alike, and different from those of other sequences. What
-    lasts (a topic) moves to the first prefix, what changes at every position to the rest.
-    The source gives the first prefix a fifth of the latents.
+    Data are sequences, x [*batch, time, d_model] (`synthetic.temporal`). With h the codes
+    of the first prefix, L_contrast asks which of the batch's sequences a position continues
+    (`contrast`): codes of adjacent positions become alike, and different from those of
+    other sequences. What lasts (a topic) moves to the first prefix, what changes at every
+    position to the rest. The source gives the first prefix a fifth of the latents.
 
     `encode` looks at one position at a time, as all variants do. A two-dimensional x is
     one sequence: there is nothing to contrast it with, and the loss is Matryoshka's.

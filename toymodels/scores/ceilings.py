@@ -2,7 +2,8 @@
 
 The true codes (`controls.oracle`) are beyond any encoder where features interfere. Between
 them and a trained dictionary lie the best codes on the true support, and what two
-optimisers without any training make of the true directions.
+optimisers without any training make of the true directions. Beside them stands what a
+supervised probe reads from x.
 """
 
 from dataclasses import replace
@@ -15,12 +16,14 @@ from jaxtyping import Array, ArrayLike, Float
 
 from synthetic.base import Batch, KnownDirections
 from toymodels.scores.controls import oracle
+from toymodels.scores.probing import Probes, fit_logistic
 from toymodels.sparse_coding.fista import fista
 from toymodels.sparse_coding.least_squares import on_support
 from toymodels.sparse_coding.omp import omp
 
 _PENALTIES = 8  # tried, each half of the one before
 _ROOM = 4  # features of a sample beyond the most seen, and in whose steps `most` goes
+_PROBED = 1 << 18  # features * d_model^2 up to which a probe is fitted
 _LOOK = 512  # samples on which the penalty is chosen
 
 
@@ -88,24 +91,62 @@ class Fista:
         return z, z @ self.directions + self.bias
 
 
+@struct.dataclass
+class LogisticProbe:
+    """A probe on x for each feature: what a linear reader that was told the truth finds.
+
+    A feature that it calls present gets the feature's mean size, so that all scores of
+    presence apply; those of amplitude mean nothing here.
+
+    Attributes:
+        directions, bias: the truth.
+        probes: one logistic regression per feature.
+        size: [feature], mean |value| where present.
+    """
+
+    directions: Array
+    bias: Array
+    probes: Probes
+    size: Array
+
+    def codes(self, batch: Batch) -> tuple[Array, Array]:
+        z = jnp.where(self.probes.logits(batch.x) > 0, self.size, 0)
+        return z, z @ self.directions + self.bias
+
+
+def logistic_probe(world: KnownDirections, example: Batch) -> LogisticProbe:
+    """The probe fitted on calibration samples."""
+    truth, present = oracle(world, example), example.features != 0
+    size = jnp.abs(example.features).sum(0) / jnp.maximum(present.sum(0), 1)
+    probes = _fit_logistic(example.x, present)
+    return LogisticProbe(truth.directions, truth.bias, probes, size)
+
+
+_fit_logistic = jax.jit(fit_logistic)
+
+
 def of_world(
     world: KnownDirections, example: Batch
-) -> dict[str, LeastSquares | Omp | Fista]:
-    """The three ceilings below the true codes, set up on calibration samples.
+) -> dict[str, LeastSquares | Omp | Fista | LogisticProbe]:
+    """The ceilings below the true codes, set up on calibration samples.
 
-    FISTA's penalty is the one, of eight, whose L0 comes nearest to the true one.
+    FISTA's penalty is the one, of eight, whose L0 comes nearest to the true one. The probe
+    is left out where features * d_model^2 exceeds 2^18: it would take longer than all else.
     """
     truth = oracle(world, example)
     nonnegative = bool((example.features >= 0).all())
     seen = int((np.asarray(example.features) != 0).sum(-1).max())
     most = min(_ROOM * (seen // _ROOM + 2), world.n_features, world.d_model)
-    return {
+    found = {
         "least squares": LeastSquares(truth.directions, truth.bias, most),
         "FISTA": _at_true_l0(
             Fista(truth.directions, truth.bias, 0.0, nonnegative), example
         ),
         "OMP": Omp(truth.directions, truth.bias, most, nonnegative),
     }
+    if world.n_features * world.d_model**2 <= _PROBED:
+        found["logistic probe"] = logistic_probe(world, example)
+    return found
 
 
 def _at_true_l0(ceiling: Fista, example: Batch) -> Fista:

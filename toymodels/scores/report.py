@@ -118,7 +118,8 @@ def score(
 
     Beside the dictionary every report holds controls (random directions at its L0, its own
     rows permuted, its signs flipped) and ceilings (the true directions with true codes,
-    least squares on the true support, FISTA and OMP). Controls that must be trained (a
+    least squares on the true support, FISTA, OMP, and in small worlds a logistic probe for
+    each feature). Controls that must be trained (a
     decoder or encoder frozen at random, `toymodels.sae.frozen`) come in by `others`.
 
     Args:
@@ -132,8 +133,8 @@ def score(
         others: name to (encode, decode) of further controls.
         draws: resamplings behind the intervals; 0 for none. (None either where blocks x
             latents x features exceeds 2^26.)
-        pursuit_samples: on which least squares, FISTA and OMP are scored, rounded up to
-            whole blocks; 0 leaves the three out.
+        pursuit_samples: on which the ceilings below the true codes are scored, rounded up
+            to whole blocks; 0 leaves them out.
 
     Raises:
         ValueError: shapes do not fit, a value is not finite, or `decode` is not affine.
