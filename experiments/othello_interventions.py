@@ -22,12 +22,15 @@ Run:     python -m experiments othello_interventions
 Small:   python -m experiments othello_interventions --set player=othello_small
          --set site=6 --set n_latents=1024 --set k=32. --set n_cases=500
          --set "strengths=(0.5,1.,2.,4.,8.)"
-Takes:   about a minute on two cores
+Takes:   about a minute on two cores; small about eight
 Expect:  on 4 x 4 squares: of a KL of 1.17 nats the probe's direction takes 46 % away at its
          best site, the mean difference 32 %, four latents 3 %, one latent and random
          directions 1 %. The goal was half, and its check fails. Another square's direction
          takes 6 %, just over its band, and that check fails too. At every site at once the
-         probe takes 33 % (added after the rest had been seen)
+         probe takes 33 % (added after the rest had been seen). Small: of 0.90 nats the
+         mean difference takes 67 % after the third attention, the probe 62 %; of changed
+         squares 9 % and 16 % stay wrong, 77 % without an edit; latents take 1 %; all
+         checks pass
 """
 
 from dataclasses import dataclass
