@@ -30,9 +30,14 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
         left.set_title(f"maze {i + 1}")
         draw_walls(right, read[i])
         _mark(right, true[i] != read[i])
-        right.set_title(f"as read: {(true[i] != read[i]).sum()} wrong")
+        right.set_title(f"maze {i + 1} as read: {(true[i] != read[i]).sum()} wrong")
         left.set(xlabel="column", ylabel="row")
         right.set(xlabel="column", ylabel="")
+    site = metrics["sites"][metrics["best_site"]]
+    figure.suptitle(
+        "Below: mazes with their path from origin (circle) to target (square), and as read "
+        f"at {metrics['best_place']} after {site} (cross: read wrong)"
+    )
     return figure
 
 
