@@ -31,7 +31,16 @@ def game(size: int, prompt_weight: float = 0.1) -> MazeGame:
 
 
 def held_out(game: MazeGame) -> MazeGame:
-    """The mazes that a game of `game` never shows; the loss counts their paths alone."""
+    """The mazes that a game of `game` never shows; the loss counts their paths alone.
+
+    Raises:
+        ValueError: the game shows all mazes of its law.
+    """
+    if not isinstance(game.law, holdout.Part):
+        raise ValueError(
+            f"the law of the game is {type(game.law).__name__}, expected a Part, which "
+            "holds mazes out; build the game with maze_models.game"
+        )
     return replace(game, law=replace(game.law, test=True), prompt_weight=0.0)
 
 

@@ -19,7 +19,7 @@ def measured(trained=(0.625, 0.9), control=(0.625, 0.7), **changed):
                 "<ADJLIST_END>": {"connections": [0.6]},
                 "<PATH_START>": {"connections": of},
             }
-            for name, of in (("trained", list(trained)), ("control", list(control)))
+            for name, of in read.items()
         },
         "shared": 0,
     }
