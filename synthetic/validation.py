@@ -53,6 +53,16 @@ def require_range(
         )
 
 
+def require_whole(name: str, value: Any) -> None:
+    """Raises ValueError when a known value is of a type that may hold fractions."""
+    known = concrete(value)
+    if known is not None and not np.issubdtype(known.dtype, np.integer):
+        raise ValueError(
+            f"{name} is {known.flat[0]} ({known.dtype}), expected a whole number; give an "
+            "int or an array of integers"
+        )
+
+
 def require_width(name: str, received: int, expected: int, fix: str) -> None:
     """Raises ValueError unless two sizes agree."""
     if received != expected:

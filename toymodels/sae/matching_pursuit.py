@@ -8,7 +8,7 @@ from flax import struct
 from jaxtyping import Array, ArrayLike
 
 from synthetic.directions import random
-from synthetic.validation import require_range
+from synthetic.validation import require_range, require_whole
 from toymodels.fit import Outcome
 from toymodels.sae import base
 from toymodels.sparse_coding.matching_pursuit import matching_pursuit
@@ -47,6 +47,7 @@ class MatchingPursuit:
     k: ArrayLike = 4
 
     def __post_init__(self):
+        require_whole("k", self.k)
         require_range("n_latents", self.n_latents, low=1)
         fix = "a sample cannot have more latents on than there are"
         require_range("k", self.k, 1, self.n_latents, fix)

@@ -7,7 +7,7 @@ from flax import struct
 from jax import lax
 from jaxtyping import ArrayLike
 
-from synthetic.validation import require_range
+from synthetic.validation import require_range, require_whole
 from toymodels.fit import Outcome
 from toymodels.sae import base
 from toymodels.sae.matching_pursuit import init_unit_rows
@@ -35,6 +35,7 @@ class OMP:
     most: int = struct.field(pytree_node=False, default=8)
 
     def __post_init__(self):
+        require_whole("k", self.k)
         require_range("n_latents", self.n_latents, low=1)
         fix = "it is at most `most`, which sets shapes, and at most n_latents"
         require_range("k", self.k, 1, min(self.most, self.n_latents), fix)

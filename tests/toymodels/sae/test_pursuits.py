@@ -113,6 +113,8 @@ def test_rows_have_unit_length_after_training(seeds):
         (lambda: MatchingPursuit(8, k=9), r"k is 9, expected a number in \[1, 8\]"),
         (lambda: OMP(8, k=5, most=4), r"k is 5, expected a number in \[1, 4\].*`most`"),
         (lambda: OMP(0), "n_latents is 0"),
+        (lambda: MatchingPursuit(8, k=2.0), r"k is 2.0 .* expected a whole"),
+        (lambda: OMP(8, k=2.5), r"k is 2.5 .* expected a whole"),
     ],
 )
 def test_bad_settings_are_refused(make, message):
