@@ -49,6 +49,8 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
         panel.axhline(0, color=style.GREY, lw=0.8, label="an always-on latent")
         panel.set_xscale("log", base=2)
         panel.xaxis.set_major_formatter("{x:g}")
+        low, high = panel.get_xlim()
+        panel.set_xlim(low / 1.2, high * 1.2)
         panel.set_xlabel("latents on in a position, L0 (log scale)")
         panel.set_title(title)
     panels[0].set_ylabel("score above chance (1 is perfect)")
