@@ -23,7 +23,7 @@ with children and lost, so their finding is not shown here.
 Run:     python -m experiments overfitting
 Takes:   about 10 minutes on two cores, other work beside it
 Expect:  too few latents: matching pursuit explains 0.81, above 0.78, with mcc_dec 0.66
-         below 0.70; crowded: mcc_dec 0.97 against 0.8
+         below 0.70; crowded: mcc_dec 0.96 against 0.8
 """
 
 from dataclasses import dataclass, replace
