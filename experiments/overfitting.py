@@ -195,7 +195,7 @@ EXPERIMENT = Experiment(
     source="Chanin & Garriga-Alonso 2026 (arXiv 2602.14687); Costa et al. 2025",
     minutes=10,
     settings=Settings(),
-    quick=Settings(steps=1_500, crowded_steps=2_000, n_samples=1 << 14),
+    quick=Settings(n_seeds=1, steps=1_300, crowded_steps=1_500, n_samples=1 << 14),
     run=run,
     figures=(bars_figure,),
     expect="Left: matching pursuit stands right of the line of hedged right codes, and "
