@@ -39,7 +39,7 @@ def test_norm_and_threshold_by_brute_force(importance, share):
     form = hidden_penalty.alone([penalty], np.array([importance]), DENSITY)
     assert form["norm_alone"][0, 0] == pytest.approx(abs(best.x[0]), abs=3e-3)
     assert (form["norm_alone"][0, 0] > 0) == (share < 1)
-    error = cost(*np.abs(best.x), importance, 0)
+    error = cost(abs(best.x[0]), best.x[1], importance, 0)
     assert form["error_alone"][0] == pytest.approx(error, rel=0.01)
 
 
