@@ -29,7 +29,7 @@ Differences: the source trains the toy model first; here its directions are exac
 sizes, starts and rates of its dictionaries are not known to us.
 
 Run:     python -m experiments composed_features
-Takes:   about 1 minute on two cores
+Takes:   about 3 minutes on two cores, other work beside it
 Expect:  compositions and never the truth without one-hot samples, the reverse with nothing
          else; between them the predicted share, a third composed at 75 % one-hot samples
          of equal values

@@ -35,6 +35,7 @@ PAPER = (
     "absolute_value",
     "asymmetric_motif",
     "nonlinear_compression",
+    "hidden_penalty",
 )
 
 

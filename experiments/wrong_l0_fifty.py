@@ -274,8 +274,8 @@ def table(found: list[Kind], scores: dict[str, np.ndarray]) -> list[str]:
         )
     return [
         *lines,
-        "means over seeds (last two columns: medians); lowest: of the matched cosines;",
-        "feature 0: the largest cosine of a latent with the most frequent feature",
+        "means over seeds, in the last two columns medians; lowest: of the matched",
+        "cosines; feature 0: the largest cosine of a latent with the most frequent feature",
     ]
 
 

@@ -65,4 +65,4 @@ def _draw_curves(panel: Axes, arrays: Mapping[str, np.ndarray]) -> None:
     panel.set_xticks(places, [f"{w:g}" for w in weight])
     panel.set(xlabel="weight of the levels (0: plain)", ylabel="score (no unit)")
     panel.set_ylim(-0.1, 1.05)
-    panel.legend(loc="center right")
+    panel.legend(loc="upper right", bbox_to_anchor=(1.0, 0.87))

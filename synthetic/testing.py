@@ -183,7 +183,8 @@ def _check_batch(world: GroundTruth, batch: Any, batch_size: int) -> None:
             "return a synthetic.Batch",
         )
         part = getattr(batch, name)
-        time = (world.n_positions,) if hasattr(world, "n_positions") else ()
+        length = getattr(world, "n_positions", None)
+        time = () if length is None else (length,)
         _require(
             part.shape == (batch_size, *time, width),
             f"{name} has shape {part.shape}",

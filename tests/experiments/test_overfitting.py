@@ -23,7 +23,7 @@ def contest(explained, mcc) -> Found:
     scores = {}
     for name, *values in zip(VARIANTS, explained, mcc, (0.8, 0.9, 0.4), strict=True):
         paths = ("explained_variance", "mcc_dec", "latent_f1")
-        found = dict(zip(paths, values, strict=True))
+        found: dict[str, float] = dict(zip(paths, values, strict=True))
         for score in SHOWN:
             middle = found.get(score, 0.5)
             path = f"{name}/training/{score}"

@@ -9,6 +9,7 @@ from figures import (
     capacity,
     dimensions_per_feature,
     feature_geometry,
+    hidden_penalty,
     nonlinear_compression,
     superposition_by_sparsity,
 )
@@ -56,12 +57,22 @@ COMPRESSION_ARRAYS = {
     "code": R.random((5, 5)),
     "error": R.random((5, 5)),
 }
+PENALTY = {"metrics": {"n_hidden": 2}}
+PENALTY_ARRAYS = {
+    "penalty": np.array([0.0, 0.1, 0.2]),
+    "norm": R.random((3, 6)),
+    "norm_alone": R.random((3, 6)),
+    "superposition": R.random((3, 6)),
+    "error": R.random(3),
+    "error_alone": R.random(3),
+}
 CASES = {
     "superposition_by_sparsity": (superposition_by_sparsity, SPARSITY, SPARSITY_ARRAYS),
     "dimensions_per_feature": (dimensions_per_feature, {}, ARRAYS),
     "feature_geometry": (feature_geometry, {}, ARRAYS),
     "adversarial_vulnerability": (adversarial_vulnerability, {}, ARRAYS),
     "capacity": (capacity, CAPACITY, CAPACITY_ARRAYS),
+    "hidden_penalty": (hidden_penalty, PENALTY, PENALTY_ARRAYS),
     "nonlinear_compression": (nonlinear_compression, COMPRESSION, COMPRESSION_ARRAYS),
 }
 

@@ -17,6 +17,7 @@ from toymodels.superposition.neurons import (
     UntiedParams,
     absolute_value_baseline,
 )
+from toymodels.superposition.penalised import PenalisedHidden
 from toymodels.superposition.polysemanticity import (
     features_per_neuron,
     largest_share,
@@ -36,6 +37,7 @@ __all__ = [
     "CompressedReLU",
     "HiddenReLU",
     "Params",
+    "PenalisedHidden",
     "Polytope",
     "UntiedParams",
     "absolute_value_baseline",
