@@ -104,6 +104,16 @@ class MazeGame:
         n_path = law.size**2 if n_path is None else n_path
         return cls(law, Layout(law.size, n_listed, n_path), **settings)
 
+    @property
+    def n_words(self) -> int:
+        """The size of the vocabulary."""
+        return self.layout.n_words
+
+    @property
+    def n_tokens(self) -> int:
+        """The length of a sequence."""
+        return self.layout.n_tokens
+
     def sample(self, key: Key[Array, ""], batch_size: int) -> Sequences:
         """`batch_size` independent sequences; a pure function of `key`."""
         key_write, *drawn = self._draw(key, batch_size)
