@@ -10,7 +10,7 @@ that made them, what was measured on the stored weights, and their SHA-256 sum.
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,12 +19,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import DTypeLike
 
-from toymodels import othello_models
+from toymodels import maze_models, othello_models
 from toymodels.exchange import files
+from toymodels.players import Preset
 from toymodels.transformer import Transformer
 
 FOLDER = Path(__file__).parent
-PRESETS = {
+PRESETS: dict[str, Callable[[], Preset[Any]]] = {
+    "maze_tiny": maze_models.tiny,
+    "maze_small": maze_models.small,
     "othello_tiny": othello_models.tiny,
     "othello_small": othello_models.small,
 }
