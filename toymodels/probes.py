@@ -12,7 +12,7 @@ higher than one that was fitted by a few gradient steps.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,15 @@ from synthetic.validation import require_range
 from toymodels.residual import OthelloResidual
 
 BOARD = ("mine", "theirs", "empty")
+
+
+class Streams(Protocol):
+    """A world whose rows have a stream at every site; `slots` rows of each game."""
+
+    @property
+    def slots(self) -> int: ...
+
+    def streams(self, key: Key[Array, ""], n_games: int) -> tuple[Array, Array]: ...
 
 
 class Probes(NamedTuple):
@@ -56,7 +65,7 @@ def answers(probes: Probes, x: Float[Array, "site row d_model"]) -> Array:
 
 def fit(
     key: Key[Array, ""],
-    world: OthelloResidual,
+    world: Streams,
     n_rows: int = 65_536,
     ridge: float = 1e-4,
     block: int = 4096,
@@ -98,7 +107,9 @@ def fit(
     covariance = gram[:, :-1, :-1] / n - mean_x[:, :, None] * mean_x[:, None]
     cross = cross[:, :-1] / n - mean_x[:, :, None] * mean_y[:, None]
     variance = np.trace(covariance, axis1=1, axis2=2) / mean_x.shape[-1]
-    penalty = ridge * variance[:, None, None] * np.eye(mean_x.shape[-1])
+    # Where all rows are the same vector, what float32 cannot tell apart is no variance.
+    rounding = np.mean((np.finfo(np.float32).eps * np.asarray(middle)) ** 2, axis=-1)
+    penalty = (ridge * variance + rounding)[:, None, None] * np.eye(mean_x.shape[-1])
     W = np.linalg.solve(covariance + penalty, cross)
     b = mean_y - np.einsum("sd,sdf->sf", mean_x + np.asarray(middle), W)
     return Probes(W.astype(np.float32), b.astype(np.float32))
@@ -171,6 +182,44 @@ def f1_scores(
         total = np.maximum(either[:, mine].sum(-1), 1)
         scores[name] = 2 * both[:, mine].sum(-1) / total
     return scores
+
+
+class FeatureScores(NamedTuple):
+    """Shares of features that are read off right, on fresh rows.
+
+    Attributes:
+        accuracy: over all features.
+        whole: of rows in which all features are read right.
+        by_feature: of each feature.
+        base: of features, by the commoner answer of each, which reads nothing.
+    """
+
+    accuracy: Float[np.ndarray, " site"]
+    whole: Float[np.ndarray, " site"]
+    by_feature: Float[np.ndarray, "site feature"]
+    base: float
+
+
+def feature_scores(
+    key: Key[Array, ""],
+    probes: Probes,
+    world: Streams,
+    n_rows: int = 16_384,
+    block: int = 4096,
+) -> FeatureScores:
+    """How well the probes read yes-or-no features: yes where the answer is above a half."""
+
+    @jax.jit
+    def measure(world, probes, key):
+        x, y = world.streams(key, -(-block // world.slots))
+        right = (answers(probes, x) > 0.5) == (y > 0)
+        return right.mean(1), right.all(-1).mean(1), jnp.mean(y > 0, axis=0)
+
+    keys = _keys(key, n_rows, block)
+    found = [jax.device_get(measure(world, probes, k)) for k in keys]
+    by_feature, whole, rate = (np.mean(part, axis=0) for part in zip(*found, strict=True))
+    base = float(np.maximum(rate, 1 - rate).mean())
+    return FeatureScores(by_feature.mean(-1), whole, by_feature, base)
 
 
 def _keys(key: Key[Array, ""], n_rows: int, block: int) -> Iterator[Key[Array, ""]]:

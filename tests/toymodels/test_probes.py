@@ -77,6 +77,17 @@ def test_f1_counts_features_together(fitted):
     assert found["empty"][0] < 0.02
 
 
+def test_features_are_read_where_they_are_written(fitted):
+    found = probes.feature_scores(random.key(135), fitted, Linear(), 4_000, 1_000)
+    # The three contents of the first square are read from site 1. Elsewhere the answers
+    # are "no" (0.8, 0.7), and for a half either of the two.
+    np.testing.assert_allclose(found.by_feature[1, [0, 16, 32]], 1)
+    assert found.by_feature[0, 16:32].mean() == pytest.approx(0.7, abs=0.01)
+    assert found.by_feature[0, 32:].mean() == pytest.approx(0.8, abs=0.01)
+    assert found.base == pytest.approx((0.5 + 0.7 + 0.8) / 3, abs=0.01)
+    assert (found.whole == 0).all()
+
+
 def test_a_ridge_shrinks_and_its_weight_has_no_unit():
     plain, strong = (
         probes.fit(random.key(133), Linear(), 1_000, ridge=r, block=1_000)

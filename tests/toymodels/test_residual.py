@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from synthetic import othello, random
+from synthetic.maze import Kruskal, MazeGame
 from synthetic.othello import labels
 from synthetic.testing import check
-from toymodels.residual import OthelloResidual
+from toymodels import probes
+from toymodels.residual import MazeResidual, OthelloResidual
 from toymodels.transformer import Transformer
 
 GAME = othello.OthelloGame(othello.Classic(4))
@@ -64,3 +66,53 @@ def test_what_does_not_exist_is_refused():
         world(slots=12)
     with pytest.raises(ValueError, match="there is no family 'kings'"):
         world(families=("kings",))
+
+
+MAZES = MazeGame.of(Kruskal(3))
+
+
+def mazes(token=MAZES.layout.path_start, **settings):
+    model = Transformer(random.key(124), MAZES.n_words, MAZES.n_tokens, 12, 1, 2)
+    return MazeResidual(MAZES, model, token, **settings)
+
+
+@pytest.mark.slow
+def test_mazes_keep_the_contract_of_a_world():
+    check(mazes(site=2), random.key(125))
+
+
+def test_rows_are_the_stream_at_one_token_and_the_connections():
+    w = mazes(token=7, site=2)
+    x, present = jax.jit(lambda key: w.streams(key, 20))(random.key(126))
+    drawn = jax.jit(lambda key: MAZES.sample(key, 20))(random.key(126))
+    residual = w.model(drawn.tokens).residual
+    np.testing.assert_allclose(x, residual[:, :, 7], atol=1e-6)
+    down, right = np.moveaxis(np.asarray(drawn.maze.connections), 1, 0)
+    expected = np.concatenate(
+        [down[:, :2].reshape(20, -1), right[..., :2].reshape(20, -1)], axis=1
+    )
+    np.testing.assert_array_equal(present, expected)
+    assert w.n_features == len(w.names) == 12
+    assert w.names[0] == "connection (0,0)-(1,0)"
+    batch = jax.jit(lambda key: w.sample(key, 20))(random.key(126))
+    np.testing.assert_allclose(batch.x, x[2], atol=1e-6)
+
+
+def test_the_embedding_of_a_token_that_mazes_share_tells_the_base_rate():
+    """A tree on n x n cells has n^2 - 1 of 2n(n - 1) connections. Each is open more often
+    than not: as often as its effective resistance, above a half on a finite lattice. So
+    "all open" is the best answer, right in (n + 1) / 2n of the cases.
+    """
+    w = mazes()
+    fitted = probes.fit(random.key(127), w, 4_000, block=2_000)
+    found = probes.feature_scores(random.key(128), fitted, w, 4_000, 2_000)
+    assert found.accuracy[0] == pytest.approx(4 / 6, abs=1e-5)
+    assert found.base == pytest.approx(4 / 6, abs=1e-5)
+    assert found.whole[0] == 0
+
+
+def test_a_place_outside_the_sequence_is_refused():
+    with pytest.raises(ValueError, match="site is 3, expected a number in"):
+        mazes(site=3)
+    with pytest.raises(ValueError, match="token is 51, expected a number in"):
+        mazes(token=MAZES.n_tokens)
