@@ -31,8 +31,8 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     for panel, planes, cells, tied, title in zip(
         panels, connections, path, tie, titles, strict=False
     ):
-        _draw_walls(panel, planes)
-        _draw_path(panel, cells[cells >= 0], size, tied)
+        draw_walls(panel, planes)
+        draw_path(panel, cells[cells >= 0], size, tied)
         panel.set_title(title)
     for panel in panels[n_mazes:]:
         panel.set_axis_off()
@@ -51,7 +51,8 @@ def walls(planes: np.ndarray) -> list[tuple[tuple[float, float], tuple[float, fl
     return lines + [((c + 0.5, r - 0.5), (c + 0.5, r + 0.5)) for r, c in beside]
 
 
-def _draw_walls(panel: Axes, planes: np.ndarray) -> None:
+def draw_walls(panel: Axes, planes: np.ndarray) -> None:
+    """A maze's frame and walls, from its connections [2, n, n]; a cell is one unit wide."""
     n = planes.shape[-1]
     frame = [(-0.5, -0.5), (n - 0.5, -0.5), (n - 0.5, n - 0.5), (-0.5, n - 0.5)]
     for (x0, y0), (x1, y1) in walls(planes):
@@ -63,10 +64,14 @@ def _draw_walls(panel: Axes, planes: np.ndarray) -> None:
     panel.spines[:].set_visible(False)
 
 
-def _draw_path(panel: Axes, cells: np.ndarray, size: int, tied: np.ndarray) -> None:
+def draw_path(
+    panel: Axes, cells: np.ndarray, size: int, tied: np.ndarray | None = None
+) -> None:
+    """The cells of a path in order; diamonds on those in `tied` [n * n], if given."""
     row, column = np.divmod(cells, size)
     panel.plot(column, row, "-", color=style.BLUE, lw=2.5)
-    choice = tied[cells]
-    panel.plot(column[choice], row[choice], "D", color=style.YELLOW, ms=6)
+    if tied is not None:
+        choice = tied[cells]
+        panel.plot(column[choice], row[choice], "D", color=style.YELLOW, ms=6)
     panel.plot(column[:1], row[:1], "o", color=style.GREEN, ms=9)
     panel.plot(column[-1:], row[-1:], "s", color=style.ORANGE, ms=9)

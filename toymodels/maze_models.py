@@ -9,8 +9,8 @@ mazes is never trained on, whatever their ends and the order of their list
 (`synthetic.maze.holdout`). Tokens of the prompt weigh 0.1 in the loss, those of the path 1
 (`MazeGame.prompt_weight`): with the path alone, models of this size solve fewer mazes.
 
-`tiny` is for tests and runs in a minute on two cores, `small` in half an hour. `full` has
-the mazes and about half the weights of the model `jirpy` (Ivanitskiy et al. 2023, arXiv
+`tiny` is for tests and runs in two minutes on two cores, `small` in half an hour. `full`
+has the mazes and half the weights of the model `jirpy` (Ivanitskiy et al. 2023, arXiv
 2312.02566), and wants an accelerator.
 """
 
@@ -31,13 +31,22 @@ def game(size: int, prompt_weight: float = 0.1) -> MazeGame:
 
 
 def held_out(game: MazeGame) -> MazeGame:
-    """The mazes that a game of `game` never shows; the loss counts their paths alone."""
+    """The mazes that a game of `game` never shows; the loss counts their paths alone.
+
+    Raises:
+        ValueError: the game shows all mazes of its law.
+    """
+    if not isinstance(game.law, holdout.Part):
+        raise ValueError(
+            f"the law of the game is {type(game.law).__name__}, expected a Part, which "
+            "holds mazes out; build the game with maze_models.game"
+        )
     return replace(game, law=replace(game.law, test=True), prompt_weight=0.0)
 
 
 def tiny() -> Preset[MazeGame]:
-    """3 x 3 cells, 0.1 M weights, 96,000 mazes."""
-    return Preset(game(3), 64, 2, 4, n_steps=1_500, batch_size=64, learning_rate=2e-3)
+    """3 x 3 cells, 0.1 M weights, 128,000 mazes."""
+    return Preset(game(3), 64, 2, 4, n_steps=2_000, batch_size=64, learning_rate=2e-3)
 
 
 def small() -> Preset[MazeGame]:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from synthetic import random
-from synthetic.maze import holdout
+from synthetic.maze import Kruskal, MazeGame, holdout
 from toymodels import maze_models
 
 
@@ -34,3 +34,8 @@ def test_held_out_mazes_are_never_trained_on():
     before = slice(training.layout.path_start)
     assert not np.asarray(asked.weights[:, before]).any()
     np.testing.assert_allclose(seen.weights[:, before], 0.1)
+
+
+def test_a_game_that_shows_all_mazes_holds_none_out():
+    with pytest.raises(ValueError, match="the law of the game is Kruskal, expected a Part"):
+        maze_models.held_out(MazeGame.of(Kruskal(3)))

@@ -1,12 +1,14 @@
-"""The shipped Othello players, measured again from their files on fresh games."""
+"""The shipped players, measured again from their files on fresh games and mazes."""
+
+from dataclasses import replace
 
 import jax
 import numpy as np
 import pytest
 
 from synthetic import random
-from toymodels import next_token, pretrained, probes
-from toymodels.residual import OthelloResidual
+from toymodels import maze_models, maze_paths, next_token, pretrained, probes
+from toymodels.residual import MazeResidual, OthelloResidual
 
 
 @pytest.mark.slow
@@ -26,3 +28,23 @@ def test_a_player_reaches_what_its_card_says(name):
     fitted = probes.fit(key_fit, world, n_rows=65_536)
     board = probes.board_scores(key_score, fitted, world)
     assert board.accuracy.max() == pytest.approx(said["squares"], abs=0.01)
+
+
+@pytest.mark.slow
+def test_a_maze_player_reaches_what_its_card_says():
+    preset, model, card = pretrained.load("maze_tiny")
+    key_walk, key_fit, key_score = jax.random.split(random.key(101), 3)
+    said, test = card["metrics"], maze_models.held_out(preset.game)
+    walks = maze_paths.evaluate(key_walk, model, test, 1_024)
+    for name in ("exact", "valid", "reached", "solved"):
+        # The card rests on as many mazes: four standard errors of the difference.
+        error = 4 * np.sqrt(2 * max(said[name] * (1 - said[name]), 0.01) / 1_024)
+        assert walks[name] == pytest.approx(said[name], abs=error)
+    layout = preset.game.layout
+    token = {"<ADJLIST_END>": layout.slots.stop, "<PATH_START>": layout.path_start}
+    world = MazeResidual(preset.game, model, token[said["best_place"]])
+    fitted = probes.fit(key_fit, world, n_rows=16_384)
+    scores = probes.feature_scores(key_score, fitted, replace(world, game=test), 8_192)
+    assert scores.accuracy[said["best_site"]] == pytest.approx(
+        said["connections"], abs=0.01
+    )

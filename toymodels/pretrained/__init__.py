@@ -40,7 +40,7 @@ class Pretrained(NamedTuple):
     card: where they come from and what they reach.
     """
 
-    preset: Any
+    preset: Preset[Any]
     model: Transformer
     card: dict[str, Any]
 
