@@ -37,6 +37,16 @@ class Output(NamedTuple):
     residual: Float[Array, "site batch token d_model"]
 
 
+class Heads(NamedTuple):
+    """Attributes:
+    pattern: attention; sums to 1 over the keys.
+    mixed: the values, weighted by it.
+    """
+
+    pattern: Float[Array, "batch head query key"]
+    mixed: Float[Array, "batch token head d_head"]
+
+
 def site(layer: int, after: Literal["attention", "mlp"]) -> int:
     """The site after a component of a layer (counted from 0); the embedding's is 0."""
     return 2 * layer + {"attention": 1, "mlp": 2}[after]
@@ -53,13 +63,24 @@ class Attention(nnx.Module):
         self.b_out = nnx.Param(jnp.zeros(d_model))
         self.n_heads = n_heads
 
-    def __call__(self, x: Stream, position: Learned | Rotary) -> Stream:
+    def heads(self, x: Stream, position: Learned | Rotary) -> Heads:
+        """Where every head looks, and the mean of the values that it finds there."""
         qkv = x @ self.W_qkv[...] + self.b_qkv[...]
-        heads = qkv.reshape(*x.shape[:-1], 3, self.n_heads, -1)
-        q, k, v = (heads[..., i, :, :] for i in range(3))
+        parts = qkv.reshape(*x.shape[:-1], 3, self.n_heads, -1)
+        q, k, v = (parts[..., i, :, :] for i in range(3))
         scores = jnp.einsum("bqhd,bkhd->bhqk", position.turn(q), position.turn(k))
         pattern = _causal_softmax(scores / q.shape[-1] ** 0.5)
-        mixed = jnp.einsum("bhqk,bkhd->bqhd", pattern, v)
+        return Heads(pattern, jnp.einsum("bhqk,bkhd->bqhd", pattern, v))
+
+    def written(self, mixed: Float[Array, "batch token head d_head"]) -> Array:
+        """What each head writes into the stream, without the bias that they share:
+        [batch, token, head, d_model].
+        """
+        W_out = self.W_out[...].reshape(self.n_heads, -1, self.W_out.shape[-1])
+        return jnp.einsum("bqhd,hdm->bqhm", mixed, W_out)
+
+    def __call__(self, x: Stream, position: Learned | Rotary) -> Stream:
+        mixed = self.heads(x, position).mixed
         return mixed.reshape(x.shape) @ self.W_out[...] + self.b_out[...]
 
 
@@ -186,6 +207,14 @@ class Transformer(nnx.Module):
         """The MLP neurons of a layer, from the stream at the site before that MLP."""
         block = self.blocks[layer]
         return block.mlp.neurons(block.norm_mlp(stream))
+
+    def attention(self, stream: Stream, layer: int) -> tuple[Array, Array]:
+        """Of the heads of a layer, from the stream at the site before it: the pattern
+        [batch, head, query, key], and what each writes [batch, token, head, d_model].
+        """
+        block = self.blocks[layer]
+        found = block.attention.heads(block.norm_attention(stream), self.position)
+        return found.pattern, block.attention.written(found.mixed)
 
     def __call__(
         self, tokens: Int[Array, "batch token"], edits: Mapping[int, Edit] | None = None

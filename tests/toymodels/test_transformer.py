@@ -196,3 +196,22 @@ def test_what_an_mlp_writes_comes_from_its_neurons():
         assert neurons.shape == (2, 6, 4 * D_MODEL)
         written = neurons @ block.mlp.W_out[...] + block.mlp.b_out[...]
         np.testing.assert_allclose(after - before, written, atol=1e-4)
+
+
+def test_what_an_attention_writes_comes_from_its_heads():
+    """Its bias apart; a head's pattern is that of its queries and keys, in NumPy."""
+    model = made()
+    residual = jax.jit(lambda model: model(TOKENS))(model).residual
+    for layer, block in enumerate(model.blocks):
+        before, after = residual[2 * layer], residual[site(layer, "attention")]
+        pattern, written = model.attention(before, layer)
+        assert written.shape == (2, 6, HEADS, D_MODEL)
+        whole = written.sum(2) + block.attention.b_out[...]
+        np.testing.assert_allclose(after - before, whole, atol=1e-4)
+        of = block.attention
+        x = np.asarray(block.norm_attention(before))
+        qkv = x @ np.asarray(of.W_qkv[...]) + np.asarray(of.b_qkv[...])
+        q, k = qkv[1, 4, 4:8], qkv[1, :5, D_MODEL + 4 : D_MODEL + 8]  # the second head
+        weight = np.exp(k @ q / 2)
+        np.testing.assert_allclose(pattern[1, 1, 4, :5], weight / weight.sum(), atol=1e-4)
+        assert not pattern[1, 1, 4, 5:].any()

@@ -1,0 +1,111 @@
+"""The stream where a prompt lists the connections, as worlds for dictionaries.
+
+A slot of the list is `a <--> b ;`. At b, and after it at `;`, a model can know which
+connection it has just read: at most one of 2n(n - 1) features is on. Where a model puts it
+together is not known beforehand, so both places are looked at, at every site.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Bool, Float, Key
+
+from synthetic.base import Batch
+from synthetic.maze import MazeGame
+from toymodels.transformer import Transformer
+
+PLACES = {"second cell": 2, "semicolon": 3}  # within the four tokens of a slot
+
+
+@struct.dataclass
+class Rows:
+    """Rows of a stream, with the connection that was just read; drawn with replacement.
+
+    Attributes:
+        x: [row, d_model].
+        connection: [row, connection], at most one is true.
+    """
+
+    x: Array
+    connection: Array
+
+    @property
+    def n_features(self) -> int:
+        return self.connection.shape[-1]
+
+    @property
+    def d_model(self) -> int:
+        return self.x.shape[-1]
+
+    def sample(self, key: Key[Array, ""], batch_size: int) -> Batch:
+        """`batch_size` of the rows."""
+        chosen = jax.random.randint(key, (batch_size,), 0, len(self.x))
+        return Batch(self.x[chosen], self.connection[chosen].astype(self.x.dtype))
+
+
+class Listed(NamedTuple):
+    """Attributes:
+    x: the stream at every place of `PLACES` and every site.
+    connection: which connection the slot holds; none in an empty one.
+    """
+
+    x: Float[Array, "place site maze slot d_model"]
+    connection: Bool[Array, "maze slot connection"]
+
+    def rows(self, place: int, site: int) -> Rows:
+        """One place and site; slots of one maze follow each other."""
+        x = self.x[place, site]
+        flat = self.connection.reshape(-1, self.connection.shape[-1])
+        return Rows(x.reshape(-1, x.shape[-1]), flat)
+
+
+class Scaling(NamedTuple):
+    """What `scaled` takes from a stream, from a training sample.
+
+    Attributes:
+        mean: over mazes, so that what a slot's position says is gone.
+        size: root of the mean square that is left, one number a place and site.
+    """
+
+    mean: Float[Array, "place site 1 slot d_model"]
+    size: Float[Array, "place site 1 1 1"]
+
+
+@partial(jax.jit, static_argnames="n_mazes")
+def read(key: Key[Array, ""], model: Transformer, game: MazeGame, n_mazes: int) -> Listed:
+    """The stream of fresh mazes of a game at all their slots."""
+    drawn = game.sample(key, n_mazes)
+    residual = model(drawn.tokens).residual
+    first, stop = game.layout.slots.start, game.layout.slots.stop
+    x = [residual[:, :, first + offset : stop : 4] for offset in PLACES.values()]
+    slots = drawn.listing.connection
+    connection = slots[..., None] == jnp.arange(drawn.labels.connection.shape[-1])
+    return Listed(jnp.stack(x), connection)
+
+
+def scaling(listed: Listed) -> Scaling:
+    """That gives each slot a mean of 0 and each place and site a mean square of 1."""
+    mean = listed.x.mean(axis=2, keepdims=True)
+    left = jnp.square(listed.x - mean).mean(axis=(2, 3, 4), keepdims=True)
+    return Scaling(mean, jnp.sqrt(left + 1e-12))
+
+
+def scaled(listed: Listed, by: Scaling) -> Listed:
+    """The rows around the mean of their slot, in units of `size`."""
+    return listed._replace(x=(listed.x - by.mean) / by.size)
+
+
+def redrawn(key: Key[Array, ""], model: Transformer) -> Transformer:
+    """A model with Gaussian weights that has the mean and deviation of every array: what
+    the architecture finds without having learned, at the size of trained weights.
+    """
+    leaves, structure = jax.tree.flatten(model)
+    keys = jax.random.split(key, len(leaves))
+    drawn = [
+        leaf.mean() + leaf.std() * jax.random.normal(k, leaf.shape, leaf.dtype)
+        for k, leaf in zip(keys, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(structure, drawn)
