@@ -90,6 +90,7 @@ def save(
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         path = Path(temporary) / "weights"
         files.write_safetensors(path, arrays)
+        path.chmod(0o644)  # the package is read by others than its writer
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         card_path = Path(temporary) / "card"
         files.write_json(card_path, {**card, "sha256": sha256})
