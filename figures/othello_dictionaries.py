@@ -15,7 +15,7 @@ PANELS = {
     "board": "whole boards: F1",
 }
 LINES = {
-    "probes": (style.BLACK, "--", "linear probes (ceiling)"),
+    "probes": (style.BLACK, "--", "linear probes"),
     "neurons": (style.BLACK, ":", "MLP neurons, no dictionary"),
 }
 FLOORS = {
