@@ -50,11 +50,12 @@ def _draw_score(panel: Axes, metrics, ranks: np.ndarray, scores: np.ndarray) -> 
             panel.annotate(
                 f"{score:.2f}",
                 (x, rank),
-                xytext=(0, 5),
+                xytext=(0, 7),
                 textcoords="offset points",
                 ha="center",
                 fontsize=7,
                 color=color,
+                bbox={"fc": "white", "ec": "none", "pad": 0.4},
             )
     names = [str(NAMES.get(name, name)) for name in metrics["worlds"]]
     panel.set_xticks(places, names, fontsize=7.5)
