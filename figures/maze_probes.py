@@ -30,7 +30,7 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
         left.set_title(f"maze {i + 1}")
         draw_walls(right, read[i])
         _mark(right, true[i] != read[i])
-        right.set_title(f"maze {i + 1} as read: {(true[i] != read[i]).sum()} wrong")
+        right.set_title(f"{i + 1} as read: {(true[i] != read[i]).sum()} wrong")
         left.set(xlabel="column", ylabel="row")
         right.set(xlabel="column", ylabel="")
     site = metrics["sites"][metrics["best_site"]]
