@@ -9,7 +9,7 @@ mazes is never trained on, whatever their ends and the order of their list
 (`synthetic.maze.holdout`). Tokens of the prompt weigh 0.1 in the loss, those of the path 1
 (`MazeGame.prompt_weight`): with the path alone, models of this size solve fewer mazes.
 
-`tiny` is for tests and runs in two minutes on two cores, `small` in half an hour. `full`
+`tiny` is for tests and runs in two minutes on two cores, `small` in half an hour on one core. `full`
 has the mazes and half the weights of the model `jirpy` (Ivanitskiy et al. 2023, arXiv
 2312.02566), and wants an accelerator.
 """
@@ -50,8 +50,8 @@ def tiny() -> Preset[MazeGame]:
 
 
 def small() -> Preset[MazeGame]:
-    """4 x 4 cells, 0.2 M weights, 640,000 mazes."""
-    return Preset(game(4), 64, 3, 4, n_steps=10_000, batch_size=64, learning_rate=2e-3)
+    """4 x 4 cells, 0.2 M weights, 160,000 mazes."""
+    return Preset(game(4), 64, 3, 4, n_steps=2_500, batch_size=64, learning_rate=2e-3)
 
 
 def full() -> Preset[MazeGame]:
