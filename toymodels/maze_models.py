@@ -7,8 +7,8 @@
 Mazes are spanning trees (Kruskal), so that every path is the only one. A tenth of all
 mazes is never trained on, whatever their ends and the order of their list
 (`synthetic.maze.holdout`). Tokens of the prompt weigh 0.1 in the loss, those of the path 1
-(`MazeGame.prompt_weight`): in one earlier trial on 4 x 4 cells, one seed each, 85 % of paths
-were exact with it and 54 % with the path alone.
+(`MazeGame.prompt_weight`): in one earlier trial on 4 x 4 cells, one seed each, 85 % of
+paths were exact with it and 54 % with the path alone.
 
 `tiny` is for tests; `small` takes some half an hour on two cores (reckoned, not measured).
 `full` has half the weights of the model `jirpy` (Ivanitskiy et al. 2023, arXiv 2312.02566),
