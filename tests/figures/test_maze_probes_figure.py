@@ -40,7 +40,7 @@ def test_crosses_are_where_the_probe_is_wrong():
     figure = maze_probes.draw(RECORD, ARRAYS)
     crosses = [
         sorted(
-            (float(line.get_xdata()[0]), float(line.get_ydata()[0]))
+            tuple(np.asarray(line.get_xydata())[0].tolist())
             for line in panel.lines
             if line.get_marker() == "X"
         )
@@ -60,4 +60,4 @@ def test_the_control_and_the_base_rate_are_drawn_beside_the_trained_model():
             np.testing.assert_array_equal(line.get_ydata(), expected)
             assert line.get_color() == color
     # Three of the four connections of 2 x 2 cells are open in a tree.
-    assert lines["base rate"].get_ydata()[0] == pytest.approx(0.75)
+    assert np.asarray(lines["base rate"].get_ydata())[0] == pytest.approx(0.75)
