@@ -9,9 +9,9 @@ mazes is never trained on, whatever their ends and the order of their list
 (`synthetic.maze.holdout`). Tokens of the prompt weigh 0.1 in the loss, those of the path 1
 (`MazeGame.prompt_weight`): with the path alone, models of this size solve fewer mazes.
 
-`tiny` is for tests and runs in two minutes on two cores, `small` in half an hour on one core. `full`
-has the mazes and half the weights of the model `jirpy` (Ivanitskiy et al. 2023, arXiv
-2312.02566), and wants an accelerator.
+`tiny` is for tests and runs in two minutes on two cores, `small` in half an hour on one.
+`full` has the mazes and half the weights of the model `jirpy` (Ivanitskiy et al. 2023,
+arXiv 2312.02566), and wants an accelerator.
 """
 
 from dataclasses import replace
