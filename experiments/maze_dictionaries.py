@@ -139,6 +139,7 @@ def encoded(
         chunk=max(1, settings.steps // 5),
         progress=job.progress(f"dictionaries, {name}", settings.steps),
     )
+    weights = jax.device_get(weights)  # they lie on all devices
     encode = jax.jit(lambda dictionary, of, x: dictionary.encode(of, x))
     found = []
     for i, (_, both) in enumerate(pairs):

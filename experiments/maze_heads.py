@@ -13,7 +13,9 @@ The bar of 0.1 is half of what an earlier model of 4 x 4 cells had (0.19); it wa
 any head of these models was measured.
 
 Run:     python -m experiments maze_heads
-Takes:   about a minute
+Takes:   about half a minute on two cores
+Expect:  seed 0: a score of 0.167 for the first head of layer 3, uniform attention 0.013;
+         without it 22 % of open steps are lost, without others at most 4 %
 """
 
 from dataclasses import dataclass
