@@ -47,7 +47,7 @@ def test_dictionaries_are_drawn_by_l0_between_their_references(check_figure):
         x = np.asarray(line.get_xdata())
         assert (np.diff(x) >= 0).all()
     labels = panel.get_legend_handles_labels()[1]
-    assert {*VARIANTS, "linear probes (ceiling)", "an always-on latent"} <= set(labels)
+    assert {*VARIANTS, "linear probes", "an always-on latent"} <= set(labels)
 
 
 def test_the_square_of_a_latent_is_framed_by_whether_it_is_legal(check_figure):
