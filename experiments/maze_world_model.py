@@ -79,6 +79,7 @@ class Settings:
 def run(settings: Settings, seed: int, job: Job) -> Result:
     key_train = random.key(seed)
     keys = jax.random.split(jax.random.fold_in(jax.random.clone(key_train), 1), 6)
+    key_loss, key_walks, key_control, key_probes, key_shared, key_drawn = keys
     preset = pretrained.PRESETS[settings.player]()
     preset = replace(preset, n_steps=settings.steps or preset.n_steps)
     test = maze_models.held_out(preset.game)
@@ -91,12 +92,12 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
         )
     model = pretrained.rounded(model, STORED)
     with job.stage("walks"):
-        final = next_token.evaluate(keys[0], model, test, settings.n_mazes)
-        walks = maze_paths.evaluate(keys[1], model, test, settings.n_mazes)
-    models = {"trained": model, "control": preset.init(keys[2])}
+        final = next_token.evaluate(key_loss, model, test, settings.n_mazes)
+        walks = maze_paths.evaluate(key_walks, model, test, settings.n_mazes)
+    models = {"trained": model, "control": preset.init(key_control)}
     with job.stage("probes"):
         found = {
-            (name, place): probe(keys[3], preset.game, models[name], token, settings)
+            (name, place): probe(key_probes, preset.game, models[name], token, settings)
             for name in models
             for place, token in places(preset.game.layout).items()
         }
@@ -110,14 +111,16 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
         "walks": walks,
         "sites": site_names(model.n_sites),
         "scores": scores,
-        "shared": shared(keys[4], preset.game, test, settings.n_test),
+        "shared": shared(key_shared, preset.game, test, settings.n_test),
     }
     place, site = best(scores["trained"])
     metrics |= {"best_place": place, "best_site": site}
     arrays = {
         "step": history.step,
         **{f"curve/{name}": values for name, values in history.metrics.items()},
-        **decoded(keys[5], test, model, found["trained", place][1], place, site, settings),
+        **decoded(
+            key_drawn, test, model, found["trained", place][1], place, site, settings
+        ),
     }
     keep(model, metrics, settings, seed, job)
     return Result(metrics, arrays, make_checks(metrics), table(metrics))

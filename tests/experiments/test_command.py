@@ -143,6 +143,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path, cap
     assert "cannot be written" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_main_experiment_end_to_end(tmp_path):
     assert command.main(["sae_recovery", *TINY, "--out", str(tmp_path)]) == 0
     record, arrays = records.read(tmp_path)
