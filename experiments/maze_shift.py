@@ -7,7 +7,7 @@ never had to choose. Percolated mazes have loops; the path has to be a shortest 
 layout has a slot for every connection, so that all mazes fit all players.
 
 Run:     python -m experiments maze_shift
-Takes:   about four minutes on two cores
+Takes:   about 7 minutes on two cores
 """
 
 from collections.abc import Callable
@@ -138,7 +138,7 @@ EXPERIMENT = Experiment(
     name="maze_shift",
     question="Does a maze player that learned one kind of mazes solve another?",
     source="stated goal; Ivanitskiy et al. 2023, arXiv 2312.02566, for 6 x 6 cells",
-    minutes=4,
+    minutes=7,
     settings=Settings(),
     quick=Settings(trained_on=("corridors",), steps=200, n_mazes=256),
     run=run,
