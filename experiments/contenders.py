@@ -75,7 +75,9 @@ def _prefixes(n: int) -> tuple[int, ...]:
 
 
 def _archetypal(c: Contest) -> Any:
-    """Rows near the hull of as many centres of k-means as there are latents."""
+    """Rows near the hull of as many centres of k-means as there are latents, the same
+    centres for all seeds.
+    """
     centres = classical.KMeans(c.n_features)
     points = jax.jit(type(centres).fit)(centres, jax.random.key(0), c.x).W_dec
     return sae.Archetypal(c.n_features, points, k=float(c.k))

@@ -16,7 +16,9 @@ Bars: an earlier model of 4 x 4 cells gave 0.88 to 0.95 at b and 0.26 to 0.38 fo
 weights, chosen and scored on the same mazes.
 
 Run:     python -m experiments maze_dictionaries
-Takes:   about a minute on two cores
+Takes:   about a minute on two cores, reckoned: the default has not been run to its end.
+         With `--set "ks=(1.,)"` on seed 0 a latent each at b has a mean F1 of 0.90, 0.39
+         with Gaussian weights and 0.42 before training (that check fails)
 """
 
 from dataclasses import dataclass
