@@ -2,9 +2,12 @@
 
 Sparse autoencoders with a number of active latents are given it; those with a penalty are
 steered to it. Classical methods with a number of atoms are given it too, the online one a
-penalty that falls as the target rises; PCA, ICA and k-means have no such number. Paired
-data (crosscoders, transcoders, T-SAE) and networks behind the dictionary (end-to-end) are
-not in these worlds, and non-negative factors cannot be fitted to vectors of both signs.
+penalty that falls as the target rises; PCA, ICA and k-means have no such number. Those
+that need other data are in `contenders_elsewhere`; non-negative factors cannot be fitted
+to vectors of both signs.
+
+A latent of AbsTopK and its row may change sign together. Before it is scored, each is
+turned so that its mean code is positive.
 """
 
 import time
@@ -17,9 +20,8 @@ import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
 from experiments.experiment import Job
-from synthetic import SparseFeatures
 from toymodels import classical, ensemble, fit, sae
-from toymodels.sae import training
+from toymodels.sae import abstopk, training
 from toymodels.sae.revival import Resample
 
 
@@ -55,7 +57,7 @@ class Group(NamedTuple):
 Make = Callable[[Contest], Any]
 
 
-def _steered(make: Callable[[Contest], Any]) -> Make:
+def steered(make: Callable[[Contest], Any]) -> Make:
     """A penalised variant whose L0 is steered."""
     return lambda c: sae.Controlled(make(c), target_l0=c.l0)
 
@@ -69,7 +71,7 @@ def _annealed(inner: Any, steps: int) -> Any:
     return sae.PAnnealing(inner, start=steps // 4, end=steps // 2)
 
 
-def _prefixes(n: int) -> tuple[int, ...]:
+def prefixes(n: int) -> tuple[int, ...]:
     """A quarter of the latents, half of them, and all."""
     return (n // 4, n // 2, n)
 
@@ -84,13 +86,13 @@ def _archetypal(c: Contest) -> Any:
 
 
 PENALISED: dict[str, Make] = {
-    "ReLU+L1": _steered(_relu),
-    "ReLU+L1, April 2024": _steered(lambda c: sae.ReLUApril(c.n_features)),
-    "tied": _steered(lambda c: sae.Tied(c.n_features)),
-    "gated": _steered(lambda c: sae.Gated(c.n_features)),
-    "p-annealing": _steered(lambda c: _annealed(_relu(c), c.steps)),
-    "gated p-annealing": _steered(lambda c: _annealed(sae.Gated(c.n_features), c.steps)),
-    "JumpReLU": _steered(lambda c: sae.JumpReLU(c.n_features)),
+    "ReLU+L1": steered(_relu),
+    "ReLU+L1, April 2024": steered(lambda c: sae.ReLUApril(c.n_features)),
+    "tied": steered(lambda c: sae.Tied(c.n_features)),
+    "gated": steered(lambda c: sae.Gated(c.n_features)),
+    "p-annealing": steered(lambda c: _annealed(_relu(c), c.steps)),
+    "gated p-annealing": steered(lambda c: _annealed(sae.Gated(c.n_features), c.steps)),
+    "JumpReLU": steered(lambda c: sae.JumpReLU(c.n_features)),
 }
 SELECTING: dict[str, Make] = {
     "TopK": lambda c: sae.TopK(c.n_features, k=float(c.k)),
@@ -108,11 +110,11 @@ FURTHER: dict[str, Make] = {
     "OrtSAE": lambda c: sae.OrtSAE(sae.BatchTopK(c.n_features, k=c.l0)),
     "aligned": lambda c: sae.Aligned(sae.BatchTopK(c.n_features, k=c.l0)),
     "archetypal": _archetypal,
-    "Matryoshka": lambda c: sae.Matryoshka(c.n_features, _prefixes(c.n_features), k=c.l0),
-    "Matryoshka, ReLU+L1": _steered(
-        lambda c: sae.MatryoshkaReLU(c.n_features, _prefixes(c.n_features))
+    "Matryoshka": lambda c: sae.Matryoshka(c.n_features, prefixes(c.n_features), k=c.l0),
+    "Matryoshka, ReLU+L1": steered(
+        lambda c: sae.MatryoshkaReLU(c.n_features, prefixes(c.n_features))
     ),
-    "Matryoshka, sampled": _steered(lambda c: sae.SampledMatryoshka(c.n_features)),
+    "Matryoshka, sampled": steered(lambda c: sae.SampledMatryoshka(c.n_features)),
 }
 PURSUITS: dict[str, Make] = {
     "matching pursuit": lambda c: sae.MatchingPursuit(c.n_features, k=c.k),
@@ -120,6 +122,7 @@ PURSUITS: dict[str, Make] = {
 }
 VARIANTS = PENALISED | SELECTING | FURTHER | PURSUITS
 CONTROL = "frozen decoder"
+SIGNED = ("AbsTopK",)
 CLASSICAL: dict[str, Make] = {
     "PCA": lambda c: classical.PCA(min(c.n_features, c.x.shape[1])),
     "ICA": lambda c: classical.ICA(min(c.n_features, c.x.shape[1])),
@@ -144,7 +147,7 @@ def train(
     contests: list[Contest],
     make: Make,
     title: str,
-    world: SparseFeatures,
+    world: Any,
     settings: Any,
     job: Job,
 ) -> tuple[list[Group], float]:
@@ -189,6 +192,12 @@ def train(
     rates = np.diff(history.metrics["clock"]) / np.diff(history.step)
     seconds = float(np.median(rates)) * settings.steps / n_members
     return [Group(stacked, state.params)], seconds
+
+
+def turned(group: Group, x: Float[Array, "sample d_model"]) -> Group:
+    """Signed latents turned so that their mean codes are positive."""
+    means = jax.vmap(lambda d, params: d.encode(params, x).mean(0))(*group)
+    return group._replace(params=jax.vmap(abstopk.turned)(group.params, means < 0))
 
 
 def decompose(

@@ -3,10 +3,11 @@
 Every variant of `toymodels.sae` that reads single samples (`experiments.contenders`) and
 the classical methods, with as many latents as there are features, on three of the
 standard worlds (`synthetic.standard`): features in superposition, a hierarchy, and
-groups that come together. Variants with a number of active latents are given it; variants
-with a penalty are steered to it (`toymodels.sae.Controlled`). Three targets around the
-true L0, several seeds, the same data for all. Scores are of the exported dictionary: each
-sample's codes are its own.
+groups that come together. Variants that read pairs, several views or sequences get the
+same features in that form (`experiments.contenders_elsewhere`). Variants with a number of
+active latents are given it; variants with a penalty are steered to it
+(`toymodels.sae.Controlled`). Three targets around the true L0, several seeds, the same
+data for all. Scores are of the exported dictionary: each sample's codes are its own.
 
 Run:     python -m experiments dictionaries
 Takes:   about 20 minutes on two cores
@@ -24,7 +25,8 @@ import numpy as np
 from jaxtyping import Key
 
 from experiments import contenders
-from experiments.contenders import CLASSICAL, CONTROL, VARIANTS, Contest, Group
+from experiments.contenders import CLASSICAL, CONTROL, SIGNED, VARIANTS, Contest, Group
+from experiments.contenders_elsewhere import ELSEWHERE, Contender, in_world
 from experiments.experiment import Experiment, Job, Result
 from experiments.records import Check
 from figures import dictionary_frontier
@@ -39,7 +41,8 @@ SHOWN = ("mcc_dec", "mcc_act", "feature_f1", "explained_variance", "l0")
 class Settings:
     """Attributes:
     worlds: names of `synthetic.standard`.
-    variants: names of `contenders.VARIANTS` and `contenders.CLASSICAL`; empty for all.
+    variants: names of `contenders.VARIANTS` and `CLASSICAL`, and of
+        `contenders_elsewhere.ELSEWHERE`; empty for all.
     targets: wanted L0 over the true one; the second is the table's.
     n_seeds: dictionaries per variant and target.
     steps, batch_size, learning_rate: of Adam; the rate falls to 0 in the last third.
@@ -57,13 +60,15 @@ class Settings:
 
 
 FLAT = ("easy", "superposed", "correlated")
-LEARNED = VARIANTS.keys() - {CONTROL}
+# What a skip transcoder's linear path can do, its latents need not.
+LEARNED = (VARIANTS.keys() | ELSEWHERE.keys()) - {CONTROL, "skip transcoder"}
+MADE_OF = VARIANTS | CLASSICAL
 ENDS = ("floor", "ceiling")
 FITTED = 8_192  # samples that a classical method is fitted to
 
 
 def run(settings: Settings, seed: int, job: Job) -> Result:
-    names = settings.variants or (*VARIANTS, *CLASSICAL)
+    names = settings.variants or (*VARIANTS, *CLASSICAL, *ELSEWHERE)
     arrays: dict[str, np.ndarray] = {"targets": np.array(settings.targets)}
     metrics: dict[str, Any] = {
         "worlds": list(settings.worlds),
@@ -82,16 +87,23 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
         for name in names:
             title = f"{name} on {world_name}"
             with job.stage(title):
+                contender = ELSEWHERE.get(name) or in_world(MADE_OF[name])
                 key_name = jax.random.clone(key_fit)
+                own = contender.trained_on(jax.random.fold_in(key_fit, 2), world)
                 if name in CLASSICAL:
                     groups, seconds = contenders.decompose(
-                        key_name, contests, CLASSICAL[name], settings.n_seeds
+                        key_name, contests, MADE_OF[name], settings.n_seeds
                     )
                 else:
+                    make = contender.of(world)
                     groups, seconds = contenders.train(
-                        key_name, contests, VARIANTS[name], title, world, settings, job
+                        key_name, contests, make, title, own, settings, job
                     )
-                scores = score_groups(jax.random.clone(key_score), groups, world, settings)
+                if name in SIGNED:
+                    groups = [contenders.turned(group, contests[0].x) for group in groups]
+                seen = contender.scored_on(own, world)
+                key_seen = jax.random.clone(key_score)
+                scores = score_groups(key_seen, groups, contender, seen, settings)
             metrics[world_name]["seconds"][name] = seconds
             for score, values in scores.items():
                 arrays[f"{world_name}/{name}/{score}"] = values
@@ -102,7 +114,7 @@ def families(names: Sequence[str]) -> dict[str, list[str]]:
     """Those that take part, by family."""
     found = {
         family: [name for name in members if name in names]
-        for family, members in contenders.FAMILIES.items()
+        for family, members in (contenders.FAMILIES | {"other data": ELSEWHERE}).items()
     }
     return {family: members for family, members in found.items() if members}
 
@@ -119,22 +131,22 @@ def make_contests(
 
 
 def score_groups(
-    key: Key, groups: list[Group], world: SparseFeatures, settings: Settings
+    key: Key, groups: list[Group], contender: Contender, world: Any, settings: Settings
 ) -> dict[str, np.ndarray]:
     """Every score as an array [target, seed], on the same samples for every variant."""
-
-    def codes(member, batch):
-        dictionary, params = member
-        z = dictionary.encode(params, batch.x)
-        return z, dictionary.decode(params, z)
-
+    directions = contender.directions(world)
     rows = []
     for group in groups:
         found = streaming.member_statistics(
-            codes, tuple(group), world, jax.random.clone(key), settings.n_samples
+            contender.codes,
+            tuple(group),
+            world,
+            jax.random.clone(key),
+            settings.n_samples,
+            truth=contender.truth,
         )
         rows += [
-            summary.scores(statistics, W_dec, world.directions)
+            summary.scores(statistics, W_dec.reshape(len(W_dec), -1), directions)
             for statistics, W_dec in zip(found, np.asarray(group.params.W_dec), strict=True)
         ]
     shape = (len(settings.targets), settings.n_seeds)
@@ -189,6 +201,8 @@ def make_checks(metrics: dict[str, Any], arrays) -> list[Check]:
     for world in metrics["worlds"]:
         floor, ceiling = metrics[world]["floor"], metrics[world]["ceiling"]
         here = {name: row for place, name, row in learned if place == world}
+        if not here:
+            continue
         lowest = min(row["mcc_dec"] for row in here.values())
         best = max(row["mcc_dec"] for row in here.values())
         checks += [

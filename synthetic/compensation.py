@@ -53,6 +53,8 @@ def as_published(probability: ArrayLike | Sequence[float], forest: Forest) -> Pr
 def exact(probability: ArrayLike | Sequence[float], forest: Forest) -> Probability:
     """The probabilities b that make `marginals(b, forest)` equal to `probability`.
 
+    For features that share sources there is `shared_compensation.exact`.
+
     For siblings that exclude each other, k(b) = q is solved for b, with q_i = p_i /
     p_parent: from b = q, each round divides q_i by the integral above. The iterates rise
     to the solution.

@@ -47,7 +47,7 @@ def require_noise(noise: ArrayLike | None) -> None:
 
 def force(
     batch: Batch,
-    directions: Float[Array, "feature d_model"],
+    directions: Array,
     feature: int | Array,
     value: ArrayLike,
 ) -> Batch:
@@ -56,11 +56,13 @@ def force(
 
     Args:
         batch: the samples.
-        directions: rows.
+        directions: [feature, *place]; *place is the shape of one sample of x.
         feature: an index, which may be traced.
         value: a number, or one for each sample.
     """
     require_range("feature", feature, 0, len(directions) - 1, "it is an index")
     features = batch.features.at[..., feature].set(value)
     change = features[..., feature] - batch.features[..., feature]
-    return Batch(batch.x + change[..., None] * directions[feature], features)
+    row = directions[feature]
+    change = change.reshape(*change.shape, *(1,) * row.ndim)
+    return Batch(batch.x + change * row, features)

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, ArrayLike, Float, Key
 
+from synthetic.base import Batch
+from synthetic.embedding import force
 from synthetic.sparse import SparseFeatures
 from synthetic.validation import require_width
 
@@ -98,3 +100,13 @@ class ReLUFunctions:
         values = jax.nn.relu(features @ self.reads.T - self.threshold)
         target = values @ self.directions + self.bias
         return PairedBatch(Paired(source, target), values)
+
+    def do(
+        self, key: Key[Array, ""], batch_size: int, feature: int, value: ArrayLike
+    ) -> PairedBatch:
+        """The pairs of `sample` under the same key, with the output of one function forced
+        to `value`: the target moves along its direction, the source stays.
+        """
+        (source, target), values = self.sample(key, batch_size)
+        forced = force(Batch(target, values), self.directions, feature, value)
+        return PairedBatch(Paired(source, forced.x), forced.features)

@@ -3,10 +3,11 @@
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, ArrayLike, Bool, Float, Key
 
 from synthetic.base import Batch
 from synthetic.directions import orthogonal, random
+from synthetic.embedding import force
 from synthetic.firing import Firing
 from synthetic.magnitude import Magnitude, Uniform
 from synthetic.validation import require_width
@@ -64,6 +65,15 @@ class Views:
         draw = self.firing.draw(key, batch_size)
         features = jnp.where(draw.fires, self.magnitude.from_level(draw.level), 0)
         return Batch(jnp.einsum("bf,sfd->bsd", features, self.directions), features)
+
+    def do(
+        self, key: Key[Array, ""], batch_size: int, feature: int, value: ArrayLike
+    ) -> Batch:
+        """The samples of `sample` under the same key, one feature forced to `value` in
+        every source that has it.
+        """
+        by_feature = jnp.moveaxis(self.directions, -3, -2)
+        return force(self.sample(key, batch_size), by_feature, feature, value)
 
 
 def shared_and_own(

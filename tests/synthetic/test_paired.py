@@ -68,3 +68,14 @@ def test_worlds_are_swept_by_vmap():
 def test_parts_that_do_not_fit_are_refused(parts, message):
     with pytest.raises(ValueError, match=message):
         functions(**parts)
+
+
+def test_a_forced_function_moves_the_target_alone():
+    world = functions()
+    (source, target), values = world.sample(random.key(5), 40)
+    forced = world.do(random.key(5), 40, 1, 3.0)
+    np.testing.assert_array_equal(forced.x.source, source)
+    np.testing.assert_array_equal(forced.features[:, 0], values[:, 0])
+    change = 3 - np.asarray(values[:, 1:], float)
+    expected = np.asarray(target, float) + change * np.array([0.6, 0.8])
+    np.testing.assert_allclose(forced.x.target, expected, atol=1e-6)

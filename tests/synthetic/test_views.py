@@ -40,3 +40,22 @@ def test_every_source_sees_the_same_features():
 def test_a_law_of_other_features_is_refused():
     with pytest.raises(ValueError, match="number of rows of directions is 3, expected 4"):
         Views(jnp.ones((2, 3, 5)), Independent(jnp.full(4, 0.1)))
+
+
+def test_a_forced_feature_moves_every_source_that_has_it():
+    """Feature 3 is of the second source alone, feature 0 of both."""
+    rows = views.shared_and_own(random.key(3), 2, 1, 5)
+    world = Views(rows, Independent(jnp.full(4, 0.4)))
+    x, features = world.sample(random.key(4), 30)
+    for feature, moved in ((0, (True, True)), (3, (False, True))):
+        forced = world.do(random.key(4), 30, feature, 2.0)
+        assert (np.asarray(forced.features[:, feature]) == 2).all()
+        others = np.delete(np.arange(4), feature)
+        np.testing.assert_array_equal(forced.features[:, others], features[:, others])
+        for source in range(2):
+            change = (2 - features[:, feature, None]) * rows[source, feature]
+            np.testing.assert_allclose(
+                forced.x[:, source], x[:, source] + change, atol=1e-6
+            )
+            differs = not np.allclose(forced.x[:, source], x[:, source])
+            assert differs == moved[source]

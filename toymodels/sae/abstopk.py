@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import ArrayLike
+from jaxtyping import Array, ArrayLike, Bool
 
 from synthetic.validation import require_range
 from toymodels.fit import Outcome
@@ -72,3 +72,17 @@ class AbsTopK:
 
     def after(self, key, state, x):
         return replace(state, params=base.with_unit_rows(state.params))
+
+
+def turned(params: base.Params, over: Bool[Array, " latent"]) -> base.Params:
+    """The same dictionary with the codes and rows of the latents `over` negated.
+
+    The reconstruction stays as it is. Turn those with a negative mean code, and rows point
+    along features that are positive.
+    """
+    sign = jnp.where(over, -1, 1).astype(params.W_dec.dtype)
+    return params._replace(
+        W_enc=params.W_enc * sign,
+        b_enc=params.b_enc * sign,
+        W_dec=params.W_dec * sign[:, None],
+    )

@@ -40,6 +40,7 @@ def member_statistics(
     key: Key[Array, ""],
     n_samples: int = 65_536,
     block: int = 8_192,
+    truth: Callable[[Batch], Batch] = lambda batch: batch,
 ) -> list[Statistics]:
     """The statistics of many dictionaries on the same samples.
 
@@ -50,12 +51,15 @@ def member_statistics(
         key: of the samples.
         n_samples: rounded up to whole blocks.
         block: samples held in memory at once.
+        truth: what codes and reconstruction are measured against, where that is not the
+            batch itself: a transcoder's target, views side by side.
     """
 
     @jax.jit
     def measure_block(members, world, key):
         batch = world.sample(key, block)
-        return lax.map(lambda member: measure(batch, *codes(member, batch)), members)
+        against = truth(batch)
+        return lax.map(lambda member: measure(against, *codes(member, batch)), members)
 
     keys = jax.random.split(key, -(-n_samples // block))
     found = [jax.device_get(measure_block(members, world, key)) for key in keys]

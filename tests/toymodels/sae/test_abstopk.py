@@ -1,12 +1,13 @@
 """AbsTopK: signed codes by hand, and features that come with both signs."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from synthetic import SparseFeatures, directions, firing, magnitude, random
 from toymodels import testing
-from toymodels.sae import Params, training
+from toymodels.sae import Params, abstopk, training
 from toymodels.sae.abstopk import AbsTopK
 from toymodels.scores import geometry
 
@@ -35,3 +36,16 @@ def test_one_latent_stands_for_both_signs_of_a_feature():
     params, _ = training.fit_dictionary(random.key(2), dictionary, world, 1_500, 256)
     cosine = geometry.cosines(params.W_dec, world.directions, absolute=True)
     assert geometry.mcc_dec(cosine) == pytest.approx(1, abs=0.01)
+
+
+def test_turned_latents_write_the_same():
+    dictionary = AbsTopK(6, k=2)
+    params = dictionary.init(random.key(7), 4)
+    params = params._replace(b_enc=jnp.linspace(-0.3, 0.2, 6))
+    x = jax.random.normal(random.key(8), (50, 4))
+    over = jnp.array([True, False, True, True, False, False])
+    turned = abstopk.turned(params, over)
+    z, back = dictionary.encode(params, x), dictionary.encode(turned, x)
+    np.testing.assert_array_equal(back, z * np.where(over, -1, 1))
+    written = dictionary.decode(params, z)
+    np.testing.assert_allclose(dictionary.decode(turned, back), written, atol=1e-6)
