@@ -36,7 +36,7 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     figure.suptitle(
         "Reconstruction improves with every latent that is on; directions are found near "
         "the true L0 (grey), and not by every variant.\nMedians and range of seeds; dashed "
-        "is the true dictionary, dotted are random directions"
+        "is the true dictionary, dotted are random directions; nothing below -0.05 is drawn"
     )
     return figure
 
