@@ -42,7 +42,8 @@ def fit_many(
         worlds: likewise.
         params: likewise; where training starts.
         n_steps, batch_size: of every member.
-        learning_rate, decay: of `training.adam`.
+        learning_rate: of `training.adam`, one for all or one per member; traced.
+        decay: of `training.adam`.
         learns: name of a part of the weights to one truth value per member; where it is
             False that part gets no gradient. Parts without a name learn.
         one_world: `worlds` is a single world that all members share.
@@ -55,10 +56,13 @@ def fit_many(
     Raises:
         NonFiniteLossError: a loss became NaN or infinite.
     """
-    optimizer = training.adam(learning_rate, n_steps, decay)
     n_members = len(key)
+    rates = jnp.broadcast_to(jnp.asarray(learning_rate, jnp.float32), (n_members,))
 
-    def advance(key, dictionary, learns, state, world, n):
+    def optimizer_of(rate):
+        return training.adam(rate, n_steps, decay)
+
+    def advance(key, dictionary, learns, rate, state, world, n):
         def loss(params, x, memory, step):
             return dictionary.loss(_held(params, learns), x, memory, step)
 
@@ -68,22 +72,22 @@ def fit_many(
             n,
             loss=loss,
             sample=lambda key: world.sample(key, batch_size).x,
-            optimizer=optimizer,
+            optimizer=optimizer_of(rate),
             after=dictionary.after,
         )
 
     together = ensemble.over_members(advance, n_members, 1 + one_world, block)
-    states = jax.vmap(lambda d, p: fit.start(p, optimizer, d.memory(p)))(
-        dictionaries, params
+    states = jax.vmap(lambda d, p, rate: fit.start(p, optimizer_of(rate), d.memory(p)))(
+        dictionaries, params, rates
     )
 
     @jax.jit
-    def step_chunk(dictionaries, learns, states, worlds, n):
-        return together(key, dictionaries, learns, states, worlds, n)
+    def step_chunk(dictionaries, learns, rates, states, worlds, n):
+        return together(key, dictionaries, learns, rates, states, worlds, n)
 
     free = {name: jnp.asarray(of_members) for name, of_members in (learns or {}).items()}
     state, history = fit.run(
-        lambda states, n: step_chunk(dictionaries, free, states, worlds, n),
+        lambda states, n: step_chunk(dictionaries, free, rates, states, worlds, n),
         states,
         n_steps,
         chunk,

@@ -86,3 +86,13 @@ def test_one_world_for_all_is_that_world_for_each(members, together):
     for a, b in zip(found, together[0], strict=True):
         np.testing.assert_allclose(a[1], b[1], atol=2e-4)
     assert float(jnp.abs(found.b_dec[0]).max()) > 0.01
+
+
+def test_each_member_may_have_a_learning_rate_of_its_own(members, together):
+    stacked = ensemble.stack(members)
+    rates = jnp.array([0.0, 0.01, 0.02])
+    found, _ = fit_many(data_keys(), *stacked, STEPS, BATCH, rates)
+    np.testing.assert_allclose(found.W_enc[0], stacked[2].W_enc[0], atol=1e-6)
+    np.testing.assert_allclose(found.W_enc[1], together[0].W_enc[1], atol=2e-4)
+    moved = np.abs(np.asarray(found.W_enc - stacked[2].W_enc)).max(axis=(1, 2))
+    assert moved[2] > 1.5 * moved[1]
