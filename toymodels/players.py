@@ -8,6 +8,7 @@ import jax
 from jaxtyping import Array, DTypeLike, Key
 
 from toymodels import fit, next_token
+from toymodels.positions import Rotary
 from toymodels.transformer import Transformer
 
 
@@ -32,6 +33,7 @@ class Preset(Generic[G]):
     n_steps, batch_size: updates, and sequences in each.
     learning_rate: the highest.
     dtype: of weights and stream in the forward pass; None is float32.
+    position: how tokens are told apart, `positions.Rotary()`; None learns a vector each.
     """
 
     game: G
@@ -42,6 +44,7 @@ class Preset(Generic[G]):
     batch_size: int
     learning_rate: float
     dtype: DTypeLike | None = None
+    position: Rotary | None = None
 
     def init(self, key: Key[Array, ""]) -> Transformer:
         """The model before training."""
@@ -52,6 +55,7 @@ class Preset(Generic[G]):
             self.d_model,
             self.n_layers,
             self.n_heads,
+            position=self.position,
         )
 
     def train(
