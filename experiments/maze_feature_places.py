@@ -150,7 +150,9 @@ def measure(
 
 
 def make_checks(metrics: dict[str, Any]) -> list[Check]:
-    """The signs seen before, with learned positions."""
+    """The signs seen before, with learned positions, where those kinds were trained."""
+    if "learned" not in metrics["positions"] or not {0.0, 0.1} <= {*metrics["weights"]}:
+        return []
     i = metrics["positions"].index("learned")
     low, high = (metrics["weights"].index(weight) for weight in (0.0, 0.1))
     mean = {score: values[i] for score, values in metrics["means"].items()}
@@ -158,9 +160,7 @@ def make_checks(metrics: dict[str, Any]) -> list[Check]:
     gains = {name: mean[name][high] - mean[name][low] for name in asked}
     latent = "connection listed, {}, latent"
     at_b, at_semicolon = (mean[latent.format(place)] for place in PLACES)
-    gains |= {
-        "connection listed, second cell, latent": at_b[high] - at_b[low],
-    }
+    gains["connection listed, latents at b"] = at_b[high] - at_b[low]
     checks = [
         Check(f"{name}: gained by a prompt weight of 0.1", gain, 0.0, None, CLAIM)
         for name, gain in gains.items()
