@@ -7,8 +7,11 @@ never had to choose. Percolated mazes have loops; the path has to be a shortest 
 layout has a slot for every connection, so that all mazes fit all players.
 
 Run:     python -m experiments maze_shift
-Takes:   about 7 minutes on two cores, reckoned from 80 s of training for each law; it has
-         not been run to its end
+Takes:   about 7 minutes on two cores that others used, 40 s of training for each law
+Expect:  paths exact at home: Kruskal 82 %, depth-first 63, corridors 67, percolated 75.
+         Elsewhere players of Kruskal's mazes keep 67 % or more; those of corridors lose
+         least to smaller mazes (79 %), and those of percolated ones solve none: their lists
+         were never so short (seed 0, all checks pass; depth-first by half a point)
 """
 
 from collections.abc import Callable
