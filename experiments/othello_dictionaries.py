@@ -27,28 +27,24 @@ Expect:  legal moves: 0.28 to 0.32 for the best (Matryoshka at any L0, gated, To
          0.38, 0.86; squares 0.30, -0.02, 0.29, 0.77; whole boards 0.36, 0.14, 0.41, 0.52
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Key, PyTree
 
+from experiments import othello_contenders as contenders
 from experiments.experiment import Experiment, Job, Result
 from experiments.records import Check
 from figures import othello_dictionaries as frontier
 from figures import othello_latent
 from synthetic import random
-from toymodels import ensemble, pretrained, probes, sae, transformer
+from toymodels import pretrained
 from toymodels.residual import OthelloResidual
-from toymodels.sae import one_stream, scaling
-from toymodels.scores import board_reconstruction, coverage
+from toymodels.sae import one_stream
+from toymodels.scores import coverage
 from toymodels.scores.coverage import Sample
 
-FAMILIES = (*probes.BOARD, "legal")
 CONTROL = "BatchTopK"
 SCORES = ("squares", "legal", "board")
 N_BOARDS = 12
@@ -59,7 +55,7 @@ class Settings:
     """Attributes:
     player: a model of `toymodels.pretrained`.
     site: of its residual stream, as in `transformer.site`.
-    variants: names of this module's VARIANTS.
+    variants: names of `othello_contenders.VARIANTS`; empty for all.
     l0s: wanted latents on in a position.
     n_seeds: dictionaries per variant and L0, from different first weights.
     n_latents: of every dictionary.
@@ -79,100 +75,25 @@ class Settings:
     n_rows: int = 22_000
 
 
-class Entry(NamedTuple):
-    """What a variant is made with.
-
-    Attributes:
-        n_latents: size.
-        l0: wanted latents on in a position.
-        magnitude: typical, of a latent that is on.
-        steps: of training.
-    """
-
-    n_latents: int
-    l0: float
-    magnitude: float
-    steps: int
-
-
-def _prefixes(n: int) -> tuple[int, ...]:
-    return (n // 4, n // 2, n)
-
-
-def _p_annealed(e: Entry) -> sae.PAnnealing:
-    inner = sae.ReLU(e.n_latents, sparsity=0.5 * e.magnitude, revive=None)
-    return sae.PAnnealing(inner, start=e.steps // 4, end=e.steps // 2)
-
-
-# Penalties start near the right size and are steered to the wanted L0.
-STEERED: dict[str, Callable[[Entry], Any]] = {
-    "ReLU": lambda e: sae.ReLU(e.n_latents, sparsity=0.5 * e.magnitude, revive=None),
-    "p-annealing": _p_annealed,
-    "gated": lambda e: sae.Gated(e.n_latents, sparsity=1.5 * e.magnitude),
-    "JumpReLU": lambda e: sae.JumpReLU(e.n_latents, scale=e.magnitude),
-}
-GIVEN: dict[str, Callable[[Entry], Any]] = {
-    "TopK": lambda e: sae.TopK(e.n_latents, k=e.l0),
-    "BatchTopK": lambda e: sae.BatchTopK(e.n_latents, k=e.l0),
-    "Matryoshka": lambda e: sae.Matryoshka(e.n_latents, _prefixes(e.n_latents), k=e.l0),
-}
-VARIANTS = (*STEERED, *GIVEN)
-
-
-class Positions(NamedTuple):
-    """The stream at the site, the neurons that wrote into it, the labels; [row, ...]."""
-
-    x: Array
-    neurons: Array
-    properties: Array
-
-
-def _permuted(of: Positions) -> Positions:
-    """Labels of any other position."""
-    order = np.random.default_rng(0).permutation(len(of.x))
-    return of._replace(properties=of.properties[order])
-
-
-def _of_another_game(of: Positions) -> Positions:
-    """Labels after about as many moves of another game."""
-    return of._replace(properties=jnp.roll(of.properties, len(of.x) // 2, axis=0))
-
-
-WRONG_LABELS = {"permuted labels": _permuted, "labels of another game": _of_another_game}
-
-
-class Study(NamedTuple):
-    """Dictionaries of one model, and the positions to choose and score latents on.
-
-    Attributes:
-        train, test: positions.
-        stacks: by variant, its dictionaries stacked along the L0s.
-        params: likewise, their weights.
-    """
-
-    train: Positions
-    test: Positions
-    stacks: dict[str, Any]
-    params: dict[str, Any]
-
-
 def run(settings: Settings, seed: int, job: Job) -> Result:
     keys = jax.random.split(random.key(seed), 6)
     key_control, key_fit, key_train, key_test, key_probes, key_draws = keys
     preset, model, _ = pretrained.load(settings.player)
     players = {"trained": model, "random": preset.init(key_control)}
-    variants = settings.variants or VARIANTS
+    variants = settings.variants or contenders.VARIANTS
     studies, worlds = {}, {}
     for name, player in players.items():
         slots = preset.game.n_tokens
-        world = OthelloResidual(preset.game, player, FAMILIES, settings.site, slots)
+        world = OthelloResidual(
+            preset.game, player, contenders.FAMILIES, settings.site, slots
+        )
         worlds[name] = world
         train, test = (
-            positions(jax.random.clone(key), world, settings.n_rows // slots)
+            contenders.positions(jax.random.clone(key), world, settings.n_rows // slots)
             for key in (key_train, key_test)
         )
         names = variants if name == "trained" else (CONTROL,)
-        stacks = members(names, train.x, settings)
+        stacks = contenders.members(names, train.x, settings)
         with job.stage(f"dictionaries, {name} model"):
             params = one_stream.fit_variants(
                 jax.random.clone(key_fit),
@@ -185,18 +106,18 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
                 chunk=max(1, settings.steps // 20),
                 progress=job.progress(f"dictionaries, {name}", settings.steps, ()),
             )
-        studies[name] = Study(train, test, stacks, params)
+        studies[name] = contenders.Study(train, test, stacks, params)
     trained = studies["trained"]
     with job.stage("scores"):
         rows = {
-            f"{name}/{variant}": of_members(key_draws, study, variant)
+            f"{name}/{variant}": contenders.of_members(key_draws, study, variant)
             for name, study in studies.items()
             for variant in study.stacks
         }
-        for title, wrong in WRONG_LABELS.items():
+        for title, wrong in contenders.WRONG_LABELS.items():
             other = trained._replace(train=wrong(trained.train), test=wrong(trained.test))
-            rows[title] = of_members(key_draws, other, CONTROL)
-        rows |= references(key_probes, key_draws, worlds["trained"], trained)
+            rows[title] = contenders.of_members(key_draws, other, CONTROL)
+        rows |= contenders.references(key_probes, key_draws, worlds["trained"], trained)
     arrays = as_arrays(rows, settings.n_seeds)
     card, shown = dashboard(trained, worlds["trained"])
     metrics = {"variants": list(variants), "player": settings.player, "latent": card}
@@ -214,96 +135,9 @@ def as_arrays(rows: dict[str, list[dict[str, Any]]], n_seeds: int):
     return arrays
 
 
-@partial(jax.jit, static_argnames="n_games")
-def positions(key: Key, world: OthelloResidual, n_games: int) -> Positions:
-    """All positions of some games; the neurons are of the MLP before the site."""
-    x, properties = world.streams(key, n_games)
-    layer = max(world.site - 1, 0) // 2
-    before = x[transformer.site(layer, "attention")]
-    return Positions(x[world.site], world.model.neurons(before, layer), properties > 0)
-
-
-def members(names: tuple[str, ...], x: Array, settings: Settings) -> dict[str, PyTree]:
-    """Each variant as a stack of [l0 * seed] dictionaries, all on x with mean 0 and mean
-    square 1.
-    """
-    centre = x.mean(axis=0)
-    scaled = scaling.Uniformly(scaling.unit_mean_square(x - centre).scale, centre)
-
-    def made(name: str, l0: float):
-        magnitude = l0**-0.5  # of l0 orthogonal parts
-        entry = Entry(settings.n_latents, l0, magnitude, settings.steps)
-        if name in GIVEN:
-            return sae.Normalised(GIVEN[name](entry), scaled)
-        steered = sae.Normalised(STEERED[name](entry), scaled)
-        return sae.Controlled(steered, target_l0=l0)
-
-    l0s = [l0 for l0 in settings.l0s for _ in range(settings.n_seeds)]
-    return {name: ensemble.stack([made(name, l0) for l0 in l0s]) for name in names}
-
-
-def of_members(key: Key, study: Study, variant: str) -> list[dict[str, Any]]:
-    """The scores of each dictionary of a variant."""
-    train, test = study.train, study.test
-    pair = study.stacks[variant], study.params[variant]
-    found = []
-    for i in range(len(jax.tree.leaves(pair)[0])):
-        one, weights = jax.tree.map(lambda leaf: leaf[i], pair)  # noqa: B023
-        codes = [one.encode(weights, of.x) for of in (train, test)]
-        residual = test.x - one.decode(weights, codes[1])
-        total = jnp.sum(jnp.square(test.x - test.x.mean(axis=0)))
-        explained = {"explained": float(1 - jnp.sum(jnp.square(residual)) / total)}
-        found.append(scores(key, codes, (train.properties, test.properties)) | explained)
-    return found
-
-
-def references(
-    key_probes: Key, key: Key, world: OthelloResidual, study: Study
-) -> dict[str, list[dict[str, Any]]]:
-    """What needs no dictionary: a ceiling, the neurons, and a latent that is always on."""
-    both = (study.train, study.test)
-    fitted = probes.fit(key_probes, world)
-    W, b = fitted.W[world.site], fitted.b[world.site]
-    codes = {
-        "probes": [of.x @ W + b for of in both],
-        "neurons": [of.neurons for of in both],
-        "always on": [jnp.ones((len(of.x), 1)) for of in both],
-    }
-    properties = [of.properties for of in both]
-    return {name: [scores(key, z, properties)] for name, z in codes.items()}
-
-
-def scores(key: Key, codes, properties) -> dict[str, Any]:
-    """L0, and each score as [value, low, high] with its published form.
-
-    `codes` and `properties` are of the training sample and of the held-out one.
-    """
-    key_squares, key_legal, key_board = jax.random.split(jax.random.clone(key), 3)
-    n = properties[0].shape[1] // len(FAMILIES)
-    row: dict[str, Any] = {
-        "l0": float((codes[1] > 0).sum(axis=1).mean()),
-        "alive": float((codes[0] > 0).any(axis=0).mean()),
-    }
-    for name, of, key_draws in (
-        ("squares", slice(0, 2 * n), key_squares),
-        ("legal", slice(3 * n, 4 * n), key_legal),
-    ):
-        train, test = (Sample(z, y[:, of]) for z, y in zip(codes, properties, strict=True))
-        counts = coverage.count(train)
-        found = coverage.corrected(key_draws, coverage.select(counts), test)
-        row[f"{name}/published"] = coverage.as_published(counts)
-        row |= {f"{name}/{k}": tuple(interval) for k, interval in found.items()}
-        if name == "squares":
-            on_board = np.arange(2 * n) % n
-            chosen = board_reconstruction.claims(counts, train, on_board)
-            claims = board_reconstruction.claims(counts, test, on_board)
-            found = board_reconstruction.corrected(key_board, chosen, claims)
-            row["board/published"] = board_reconstruction.as_published(claims)
-            row |= {f"board/{k}": tuple(interval) for k, interval in found.items()}
-    return row
-
-
-def dashboard(study: Study, world: OthelloResidual) -> tuple[dict, dict[str, np.ndarray]]:
+def dashboard(
+    study: contenders.Study, world: OthelloResidual
+) -> tuple[dict, dict[str, np.ndarray]]:
     """The latent that detects some legal move best, of the dictionary with the most latents
     on: its values, and boards from its strongest to its weakest.
     """

@@ -4,9 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import othello_dictionaries
+from experiments import othello_contenders, othello_dictionaries
 from experiments.experiment import Job
-from experiments.othello_dictionaries import SCORES, Positions, Settings
+from experiments.othello_contenders import Positions
+from experiments.othello_dictionaries import SCORES, Settings
 from synthetic import random
 
 R = np.random.default_rng(0)
@@ -55,16 +56,16 @@ def positions(n=640):
 def test_latents_that_are_the_labels_score_1_and_wrong_labels_do_not():
     train, test = positions(), positions()
     labels = (train.properties, test.properties)
-    perfect = othello_dictionaries.scores(random.key(1), (train.x, test.x), labels)
+    perfect = othello_contenders.scores(random.key(1), (train.x, test.x), labels)
     for score in SCORES:
         assert perfect[f"{score}/corrected"] == (1, 1, 1)
         assert perfect[f"{score}/published"] == 1
     assert perfect["alive"] == 1
     # Four squares have one content each, and a sixth are legal.
     assert perfect["l0"] == pytest.approx(4 * (1 + 1 / 6), abs=0.2)
-    for wrong in othello_dictionaries.WRONG_LABELS.values():
+    for wrong in othello_contenders.WRONG_LABELS.values():
         labels = (wrong(train).properties, wrong(test).properties)
-        found = othello_dictionaries.scores(random.key(2), (train.x, test.x), labels)
+        found = othello_contenders.scores(random.key(2), (train.x, test.x), labels)
         for score in ("squares", "legal"):
             assert found[f"{score}/corrected"][0] < 0.02
 
