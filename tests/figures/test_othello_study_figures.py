@@ -7,6 +7,7 @@ from figures import (
     othello_edits,
     othello_interventions,
     othello_latent,
+    planted_directions,
     style,
 )
 
@@ -109,3 +110,30 @@ def test_the_turned_disc_has_its_new_colour_and_moves_their_probability(check_fi
     }
     assert discs == {(1, 2): 1, (2, 2): 1}  # mine, black, became theirs, white
     assert [text.get_text() for text in panel.texts] == ["100"]
+
+
+PLAYERS = ("before training", "no planting", "size 0.5", "size 2")
+PLANTED = {"sizes": np.array([0.5, 2.0])}
+for _player in PLAYERS:
+    PLANTED[f"{_player}/regression"] = R.random(3)
+    for _variant in VARIANTS:
+        PLANTED[f"{_player}/{_variant}/mcc_dec"] = R.random(2)
+        PLANTED[f"{_player}/{_variant}/cosine"] = R.random((2, 3))
+
+
+def test_planted_directions_are_drawn_against_their_size(check_figure):
+    scores = {"excess": 0.1, "missed": 0.3, "leaked": 0.05}
+    metrics = {
+        "names": ["mine a1", "mine d1", "theirs a1"],
+        "variants": VARIANTS,
+        "players": dict.fromkeys(PLAYERS, scores),
+        "floor": 0.3,
+    }
+    check_figure(planted_directions, {"metrics": metrics}, PLANTED)
+    left, middle, _ = planted_directions.draw({"metrics": metrics}, PLANTED).axes
+    lines = {line.get_label(): line for line in left.lines}
+    best = max(PLANTED[f"no planting/{name}/mcc_dec"].mean() for name in VARIANTS)
+    np.testing.assert_allclose(lines["best, no planting"].get_ydata(), best)
+    shown = middle.images[0].get_array()
+    np.testing.assert_allclose(shown[:, -1], PLANTED["size 2/regression"])
+    np.testing.assert_allclose(shown[:, 0], PLANTED["size 2/ReLU/cosine"].mean(axis=0))

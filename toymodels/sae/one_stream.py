@@ -5,6 +5,7 @@ hierarchy, this is the cheaper way to compare dictionaries.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -119,26 +120,42 @@ def fit_variants(
         key = key if seed is None else jax.random.fold_in(key, seed)
         return training.start(key, dictionary, world.d_model, optimizer)
 
-    @jax.jit
-    def step_chunk(states, n, dictionaries, world):
-        return advance(
+    def step_chunk(states, n):
+        return _advance(
             key_data,
             dictionaries,
             states,
             n,
-            world=world,
-            optimizer=optimizer,
+            world,
+            n_steps=n_steps,
             batch_size=batch_size,
+            learning_rate=learning_rate,
         )
 
     states, _ = fit.run(
-        lambda states, n: step_chunk(states, n, dictionaries, world),
+        step_chunk,
         {k: jax.vmap(start)(stack, of_members) for k, stack in dictionaries.items()},
         n_steps,
         chunk,
         progress,
     )
     return {name: state.params for name, state in states.items()}
+
+
+@partial(jax.jit, static_argnames=("n_steps", "batch_size", "learning_rate"))
+def _advance(
+    key, dictionaries, states, n, world, *, n_steps, batch_size, learning_rate
+) -> tuple[Stacks, dict[str, fit.Chunk]]:
+    """Compiled once for all worlds of one shape."""
+    return advance(
+        key,
+        dictionaries,
+        states,
+        n,
+        world=world,
+        optimizer=training.adam(learning_rate, n_steps),
+        batch_size=batch_size,
+    )
 
 
 def _empty(chunk: fit.Chunk) -> fit.Chunk:
