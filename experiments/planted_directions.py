@@ -166,16 +166,13 @@ def dictionaries(
     )
     found = {}
     for variant, stack in stacks.items():
-        each = [
-            scores_of(*_member((stack, params[variant]), i), test, rows)
-            for i in range(settings.n_seeds)
-        ]
+        each = []
+        for i in range(settings.n_seeds):
+            pair = stack, params[variant]
+            dictionary, weights = jax.tree.map(lambda leaf: leaf[i], pair)  # noqa: B023
+            each.append(scores_of(dictionary, weights, test, rows))
         found |= {f"{variant}/{k}": np.array([one[k] for one in each]) for k in each[0]}
     return found
-
-
-def _member(stacked: Any, i: int) -> Any:
-    return jax.tree.map(lambda leaf: leaf[i], stacked)
 
 
 def scores_of(dictionary: Any, params: Any, test: Batch, rows: Array) -> dict[str, Any]:

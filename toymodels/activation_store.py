@@ -38,13 +38,13 @@ class Store:
     features: Array
 
     def __post_init__(self):
-        shapes = [getattr(part, "shape", ()) for part in (self.x, self.features)]
-        if min(map(len, shapes)) < 2:
+        if min(getattr(part, "ndim", 0) for part in (self.x, self.features)) < 2:
             return
         fix = "row i of both is the same sample"
-        require_width("the number of rows of x", shapes[0][-2], shapes[1][-2], fix)
+        n_rows = self.features.shape[-2]
+        require_width("the number of rows of x", self.n_rows, n_rows, fix)
         fix = "a store must hold something"
-        require_range("the number of rows", shapes[0][-2], low=1, fix=fix)
+        require_range("the number of rows", n_rows, low=1, fix=fix)
 
     @property
     def n_rows(self) -> int:

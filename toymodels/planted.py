@@ -271,9 +271,9 @@ class PlantedResidual:
 
     def sample(self, key: Key[Array, ""], batch_size: int) -> Batch:
         """`batch_size` positions; those of one game follow each other."""
-        x, features = self.stream.sample(key, batch_size)
+        found = self.stream.sample(key, batch_size)
         columns = self.planting.columns(self.game.rules.size)
-        return Batch(x, self.planting.size * features[:, columns])
+        return Batch(found.x, jnp.asarray(self.planting.size) * found.features[:, columns])
 
 
 def _require_room(planting: Planting, model: Transformer) -> None:

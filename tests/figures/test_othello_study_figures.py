@@ -133,7 +133,8 @@ def test_planted_directions_are_drawn_against_their_size(check_figure):
     left, middle, _ = planted_directions.draw({"metrics": metrics}, PLANTED).axes
     lines = {line.get_label(): line for line in left.lines}
     best = max(PLANTED[f"no planting/{name}/mcc_dec"].mean() for name in VARIANTS)
-    np.testing.assert_allclose(lines["best, no planting"].get_ydata(), best)
-    shown = middle.images[0].get_array()
+    height = np.asarray(lines["best, no planting"].get_ydata())
+    np.testing.assert_allclose(height, best)
+    shown = np.asarray(middle.images[0].get_array())
     np.testing.assert_allclose(shown[:, -1], PLANTED["size 2/regression"])
     np.testing.assert_allclose(shown[:, 0], PLANTED["size 2/ReLU/cosine"].mean(axis=0))

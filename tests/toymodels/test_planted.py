@@ -36,7 +36,8 @@ def rows(n=400):
 
 
 def found(x, features, weights, D, size=1.0):
-    left = planted.remainders(*(jnp.asarray(a) for a in (x, features, weights, D)), size)
+    x, features, weights, D = (jnp.asarray(a) for a in (x, features, weights, D))
+    left = planted.remainders(x, features, weights, D, size)
     return [float(value) for value in left]
 
 
