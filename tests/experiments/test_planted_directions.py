@@ -49,19 +49,22 @@ def test_the_regression_finds_planted_rows_below_what_is_not_correlated():
     assert share == pytest.approx(0.5 / (0.25 * 10 + 3), rel=0.05)
 
 
-def checked(loud=0.9, quiet=0.5, alone=0.35, regression=0.97, missed=0.3, cost=0.01):
+def checked(firm=0.9, weak=0.5, alone=0.35, regression=0.97, missed=0.3, cost=0.01):
     metrics = {
         "variants": ["TopK", "ReLU"],
         "floor": 0.3,
         "players": {
             UNTRAINED: {},
             UNPLANTED: {"excess": 0.1},
-            "size 1": {"excess": 0.1 + cost, "missed": 0.5},
-            "size 2": {"excess": 0.1, "missed": missed},
+            "weight 1": {"excess": 0.1 + cost, "missed": 0.5},
+            "weight 2": {"excess": 0.1, "missed": missed},
         },
     }
-    best = {UNTRAINED: 0.3, UNPLANTED: alone, "size 1": quiet, "size 2": loud}
-    arrays = {"sizes": np.array([1.0, 2.0]), "size 2/regression": np.full(12, regression)}
+    best = {UNTRAINED: 0.3, UNPLANTED: alone, "weight 1": weak, "weight 2": firm}
+    arrays = {
+        "weights": np.array([1.0, 2.0]),
+        "weight 2/regression": np.full(12, regression),
+    }
     for player, value in best.items():
         arrays[f"{player}/TopK/mcc_dec"] = np.array([value, value])
         arrays[f"{player}/ReLU/mcc_dec"] = np.array([0.2, 0.2])
@@ -72,8 +75,8 @@ def checked(loud=0.9, quiet=0.5, alone=0.35, regression=0.97, missed=0.3, cost=0
 def test_checks_pass_for_the_goals_and_fail_for_less():
     assert checked() == []
     for change in (
-        {"loud": 0.75},
-        {"quiet": 0.85},
+        {"firm": 0.75},
+        {"weak": 0.85},
         {"alone": 0.45},
         {"regression": 0.9},
         {"missed": 0.45},
@@ -85,7 +88,7 @@ def test_checks_pass_for_the_goals_and_fail_for_less():
 @pytest.mark.slow
 def test_a_few_steps_give_a_whole_record(tmp_path):
     settings = Settings(
-        sizes=(0.5, 1.0),
+        weights=(0.5, 1.0),
         player_steps=4,
         variants=("TopK",),
         n_seeds=2,
@@ -94,7 +97,12 @@ def test_a_few_steps_give_a_whole_record(tmp_path):
         n_rows=512,
     )
     result = planted_directions.run(settings, 100, Job(tmp_path, "test"))
-    assert list(result.metrics["players"]) == [UNTRAINED, UNPLANTED, "size 0.5", "size 1"]
-    assert result.arrays["size 1/TopK/cosine"].shape == (2, len(NAMES))
-    assert result.arrays["size 1/regression"].shape == (len(NAMES),)
+    assert list(result.metrics["players"]) == [
+        UNTRAINED,
+        UNPLANTED,
+        "weight 0.5",
+        "weight 1",
+    ]
+    assert result.arrays["weight 1/TopK/cosine"].shape == (2, len(NAMES))
+    assert result.arrays["weight 1/regression"].shape == (len(NAMES),)
     assert len(result.table) == 1 + 4 + 1

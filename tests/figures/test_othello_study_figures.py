@@ -112,8 +112,8 @@ def test_the_turned_disc_has_its_new_colour_and_moves_their_probability(check_fi
     assert [text.get_text() for text in panel.texts] == ["100"]
 
 
-PLAYERS = ("before training", "no planting", "size 0.5", "size 2")
-PLANTED = {"sizes": np.array([0.5, 2.0])}
+PLAYERS = ("before training", "no planting", "weight 0.5", "weight 2")
+PLANTED = {"weights": np.array([0.5, 2.0])}
 for _player in PLAYERS:
     PLANTED[f"{_player}/regression"] = R.random(3)
     for _variant in VARIANTS:
@@ -121,7 +121,7 @@ for _player in PLAYERS:
         PLANTED[f"{_player}/{_variant}/cosine"] = R.random((2, 3))
 
 
-def test_planted_directions_are_drawn_against_their_size(check_figure):
+def test_planted_directions_are_drawn_against_their_weight(check_figure):
     scores = {"excess": 0.1, "missed": 0.3, "leaked": 0.05}
     metrics = {
         "names": ["mine a1", "mine d1", "theirs a1"],
@@ -136,5 +136,5 @@ def test_planted_directions_are_drawn_against_their_size(check_figure):
     height = np.asarray(lines["best, no planting"].get_ydata())
     np.testing.assert_allclose(height, best)
     shown = np.asarray(middle.images[0].get_array())
-    np.testing.assert_allclose(shown[:, -1], PLANTED["size 2/regression"])
-    np.testing.assert_allclose(shown[:, 0], PLANTED["size 2/ReLU/cosine"].mean(axis=0))
+    np.testing.assert_allclose(shown[:, -1], PLANTED["weight 2/regression"])
+    np.testing.assert_allclose(shown[:, 0], PLANTED["weight 2/ReLU/cosine"].mean(axis=0))
