@@ -15,7 +15,13 @@ and say whether planting worked. Floors: random rows; the same directions, to wh
 dictionaries of a player without planting and of the player before training owe nothing.
 
 Run:     python -m experiments planted_directions
-Takes:   about four minutes on one core
+Takes:   about three minutes on one core
+Expect:  mcc_dec 0.96 for Matryoshka, 0.92 for BatchTopK, 0.91 for TopK and 0.79 for ReLU at
+         a weight of 1 (0.99 for the regression); 0.63 to 0.68 at 0.1 (0.89), 0.43 to 0.45
+         at 0.01 (0.56), and chance, 0.3, below and in both controls. Planting costs the
+         player nothing: 0.13 nats above the floor at a weight of 1, 0.16 without. The size
+         that a feature is given matters little, for the player scales the rest of its
+         stream to it: at a weight of 1, sizes of 1/8 to 1 gave 0.88 to 0.96 for the best
 """
 
 from dataclasses import dataclass
