@@ -30,10 +30,10 @@ Expect:  on 4 x 4 squares: of a KL of 1.17 nats the probe's direction takes 46 %
          probe takes 33 % (added after the rest had been seen). With other games and
          dictionaries (seeds 1, 2, 3; one player) the probe takes 48, 47 and 46 %, so that
          the goal is missed again, the mean difference 32 %, another square's direction 5.8,
-         4.6 and 4.3 %, four latents 5 to 7 %, random directions 1 %. Small: of 0.90 nats the
-         mean difference takes 67 % after the third attention, the probe 62 %; of changed
-         squares 9 % and 16 % stay wrong, 77 % without an edit; latents take 1 %; all
-         checks pass
+         4.6 and 4.3 %, four latents 5 to 7 %, random directions 1 %. Small: of 0.90 nats
+         the mean difference takes 67 % after the third attention, the probe 62 %; of
+         changed squares 9 % and 16 % stay wrong, 77 % without an edit; latents take 1 %;
+         all checks pass
 """
 
 from dataclasses import dataclass
