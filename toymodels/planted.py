@@ -19,6 +19,12 @@ dictionary would rightly find the sum of both.
 A feature that the layers before the site cannot compute is planted as far as they can;
 `missed` says how far. Directions may be any unit rows. The more of the space they span, the
 less is left for what the game needs.
+
+    rows = directions.random(key_rows, 2, preset.d_model)
+    planting = Planting(rows, ("mine a1", "flipped_before b1"), site=2)
+    model, _ = train(key, preset.init(key_init), preset.game, planting, 2_000, 64)
+    world = PlantedResidual(preset.game, model, planting)
+    score(encode, decode, world, key_score)["mcc_dec"]
 """
 
 from collections.abc import Callable
