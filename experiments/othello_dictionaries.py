@@ -25,9 +25,10 @@ Expect:  legal moves: 0.28 to 0.32 for the best (Matryoshka at any L0, gated, To
          always-on latent, 0.20 for neurons, 0.59 for probes. Whole boards: 0.30 to 0.37,
          and 0.29 on the model before training: on 4 x 4 squares this score tells little.
          Small, for BatchTopK, before training, neurons and probes: legal moves 0.53, 0.05,
-         0.38, 0.86; squares 0.30, -0.02, 0.29, 0.77; whole boards 0.36, 0.14, 0.41, 0.52. Other
-         games and dictionaries (seeds 1 and 2, BatchTopK alone): legal moves 0.56 and 0.54
-         against 0.04 and 0.04 before training, squares 0.29 and 0.28 against 0.03 and 0.00
+         0.38, 0.86; squares 0.30, -0.02, 0.29, 0.77; whole boards 0.36, 0.14, 0.41, 0.52.
+         Other games and dictionaries (seeds 1 and 2, BatchTopK alone): legal moves 0.56 and
+         0.54 against 0.04 both times before training, squares 0.29 and 0.28 against 0.03
+         and 0.00
 """
 
 from dataclasses import dataclass
