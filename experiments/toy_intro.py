@@ -1,9 +1,9 @@
 """How do five features share two dimensions, from dense to sparse?
 
-The introductory figure of "Toy Models of Superposition" (Elhage et al. 2022, F1 of the
-catalogue): five features of falling importance 0.9^i, two hidden dimensions, ReLU output,
-ten densities from 1 to 0.05, with the trainer of the authors' notebook (AdamW, rate 1e-3,
-weight decay 0.01, 10,000 steps of 1,024 fresh samples). Sixteen seeds per density instead
+The introductory figure of "Toy Models of Superposition" (Elhage et al. 2022): five features
+of falling importance 0.9^i, two hidden dimensions, ReLU output, ten densities from 1 to
+0.05, with the trainer of the authors' notebook (AdamW, rate 1e-3, weight decay 0.01, 10,000
+steps of 1,024 fresh samples). Sixteen seeds per density instead
 of one, because one seed lies: a pentagon is not found every time. The losses of the
 trained models are exact (`toymodels.expected_loss`), so the best one is the best.
 

@@ -7,6 +7,7 @@ from figures import (
     absolute_value_neurons,
     asymmetric_motif,
     compressed_computation,
+    engineering_monosemanticity,
     neuron_codes,
 )
 
@@ -62,6 +63,22 @@ def test_compressed_computation(check_figure):
         "served": RNG.uniform(size=(3, 2, 6)),
     }
     check_figure(compressed_computation, {}, arrays)
+
+
+def test_engineering_monosemanticity(check_figure):
+    arrays = {
+        "rate": np.array([0.003, 0.01, 0.03]),
+        "step": np.arange(1, 6),
+        "neurons": np.array([4, 8]),
+        "history": RNG.uniform(size=(5, 2, 3, 2)),
+        "responses": np.maximum(RNG.normal(size=(2, 6, 8)), 0),
+        "bias": RNG.normal(size=(2, 3, 2)),
+    }
+    for name, n in (("", 3), ("_of_neurons", 2)):
+        arrays["loss" + name] = RNG.uniform(size=(2, n, 2))
+        arrays["per_feature" + name] = RNG.uniform(size=(2, n, 2))
+    settings = {"n_neurons": 8, "rate": 0.01}
+    check_figure(engineering_monosemanticity, {"settings": settings}, arrays)
 
 
 def test_balancing_keeps_the_network():

@@ -3,6 +3,11 @@
 from toymodels.superposition.adversarial import adversarial_damage, attack_directions
 from toymodels.superposition.bottleneck import Bottleneck, Params, torch_scale
 from toymodels.superposition.compressed import CompressedReLU, naive_loss
+from toymodels.superposition.decoder import (
+    DecoderParams,
+    FeatureDecoder,
+    crowded_embedding,
+)
 from toymodels.superposition.ensembles import losses, program, train
 from toymodels.superposition.geometry import (
     dimensionality,
@@ -35,6 +40,8 @@ __all__ = [
     "AbsoluteValue",
     "Bottleneck",
     "CompressedReLU",
+    "DecoderParams",
+    "FeatureDecoder",
     "HiddenReLU",
     "Params",
     "PenalisedHidden",
@@ -44,6 +51,7 @@ __all__ = [
     "adversarial_damage",
     "attack_directions",
     "components",
+    "crowded_embedding",
     "dimensionality",
     "dimensions_per_feature",
     "feature_norms",
