@@ -6,7 +6,8 @@ al. 2025) were first tested on two models of superposition: 5 features in 2 dime
 AdamW at a constant rate of 5e-3 and weight decay 0.01 for 10,000 steps of 1,024 (5-2) or
 8,192 (40-10) fresh samples, weights as PyTorch's linear layers start, the bias random in
 5-2 and zero in 40-10. The authors note that this training is finicky, so several seeds are
-trained and the one of lowest loss is the target.
+trained and the one of lowest loss is the target. About one in four of the small models
+becomes a pentagon; of eight, on seed 11, none did, and now there are 24.
 
 The record's arrays hold, for `5-2` and `40-10`, `W` [feature, hidden], `b` [feature] and
 the true `components` [component, feature, hidden]: component i holds row i of W, which
@@ -59,7 +60,7 @@ class Settings:
     weight_decay: float = 0.01
     small_batch: int = 1024
     large_batch: int = 8192
-    small_seeds: int = 8
+    small_seeds: int = 24
     large_seeds: int = 2
     n_samples: int = 1 << 20
 
@@ -266,7 +267,7 @@ EXPERIMENT = Experiment(
     source="Braun et al. 2025 (APD) and Bushnaq et al. 2025 (SPD), TMS 5-2 and 40-10",
     minutes=2,
     settings=Settings(),
-    quick=Settings(small_seeds=4, large_seeds=1, large_batch=1024, n_samples=1 << 18),
+    quick=Settings(small_seeds=16, large_seeds=1, large_batch=1024, n_samples=1 << 18),
     run=run,
     figures=(targets_figure,),
     expect="On the left a regular pentagon; in the middle a matrix of cosines with ones on "

@@ -323,8 +323,8 @@ EXPERIMENT = Experiment(
     ),
     run=run,
     figures=(figure,),
-    expect="Monosemantic neurons rise with the learning rate and with the number of neurons, "
-    "as published. In the paper the negative start is far above the plain one at every "
+    expect="Monosemantic neurons rise with the rate and with the number of neurons, as "
+    "published. In the paper the negative start is far above the plain one at every "
     "rate, at the same loss; here, at a quarter of the width and a sixteenth of the steps, "
     "it is above it for some sizes only, and its loss is up to 7 % higher.",
 )

@@ -50,7 +50,7 @@ def draw_losses(panel: Axes, arrays: Mapping[str, np.ndarray]) -> None:
     panel.set_xlabel("deviation of the label noise M")
     panel.set_ylabel("loss / density")
     panel.set_ylim(0, None)
-    panel.legend(loc="lower left")
+    panel.legend(loc="upper left")
 
 
 def draw_answers(panel: Axes, arrays: Mapping[str, np.ndarray]) -> None:

@@ -60,7 +60,7 @@ def draw_sweep(
             color = style.SERIES[i]
             panel.plot(values, row.mean(axis=-1), "-", color=color, label=LABELS[i])
             panel.plot(values, row, marker, color=color, ms=4)
-        panel.set_xscale("log")
+        set_log_ticks(panel, values)
         panel.set_ylim(0, None)
     panels[0].axhline(1, color=style.GREY, lw=0.6, ls=":")
     panels[1].set_xlabel(f"{label} (log scale)")
@@ -85,7 +85,15 @@ def draw_biases(panel: Axes, arrays: Mapping[str, np.ndarray]) -> None:
     for i, row in enumerate(arrays["bias"]):
         panel.plot(arrays["rate"], row, style.MARKERS[i] + "-", color=style.SERIES[i], ms=4)
     panel.axhline(0, color=style.GREY, lw=0.6, ls=":")
-    panel.set(xscale="log", xlabel="learning rate (log scale)", ylabel="mean final bias")
+    set_log_ticks(panel, arrays["rate"])
+    panel.set(xlabel="learning rate (log scale)", ylabel="mean final bias")
+
+
+def set_log_ticks(panel: Axes, values: np.ndarray) -> None:
+    """A logarithmic axis marked at `values` alone."""
+    panel.set_xscale("log")
+    panel.set_xticks(values, [f"{value:g}" for value in values])
+    panel.minorticks_off()
 
 
 def draw_responses(panel: Axes, responses: np.ndarray) -> None:
