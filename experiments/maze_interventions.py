@@ -29,8 +29,15 @@ goal for exact paths); added connections followed at least as often as published
 latents; controls at most 5 % of the oracle's effect.
 
 Run:     python -m experiments maze_interventions
-Takes:   TAKES
-Expect:  EXPECT
+Takes:   about four minutes on two cores that others used
+Expect:  of the oracle's effect the mean difference has 93 % on swaps, 84 % on additions
+         and 97 % on removals, latents 70, 71 and 83 %; the edits work at b, up to the
+         second layer, and do nothing at ;. Added connections are followed in 57 % and
+         40 % of first steps (oracle 82 %). Random directions and other pairs add nothing
+         (below 5 %), but they have 88 to 91 % of a removal's effect and 41 to 49 % of a
+         swap's, and four of the six checks on them fail: to lose a connection any damage
+         to its slot will do, so that the success of removals says little without this
+         control. The probe's direction is no better than the controls on additions (5 %)
 """
 
 from collections.abc import Callable
