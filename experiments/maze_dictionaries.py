@@ -8,6 +8,9 @@ single latent could otherwise reproduce). Each connection gets its best latent a
 threshold on training mazes; the F1 is of held-out ones that share no list of connections
 with training.
 
+From the best dictionary whole mazes are put together, too, as boards are from latents of
+high precision (Karvonen et al. 2024, arXiv 2408.00113; `scores.board_reconstruction`).
+
 Floors: the same for the model before training, and for Gaussian weights of the trained
 model's sizes; a latent that is always on, which the corrected scores subtract. Ceiling:
 ridge regression on the same rows.
@@ -35,7 +38,7 @@ from synthetic import random
 from toymodels import ensemble, maze_listing, maze_models, pretrained, sae, transformer
 from toymodels.maze_listing import PLACES, Rows
 from toymodels.sae.many import fit_many
-from toymodels.scores import coverage
+from toymodels.scores import board_reconstruction, coverage
 from toymodels.scores.coverage import Sample
 from toymodels.transformer import Transformer
 
@@ -173,7 +176,28 @@ def scored(
     held_out = Sample(codes[best][1], test.connection)
     by_connection = coverage.by_property(detectors[best], held_out)
     probes = [dense(*pair) for pair in samples]
-    return {"rows": rows, "best": best, "probes": probes}, by_connection
+    pair = samples[best // len(settings.ks)]
+    boards = whole_mazes(jax.random.clone(key), codes[best], pair, settings.n_mazes)
+    found = {"rows": rows, "best": best, "probes": probes, "boards": boards}
+    return found, by_connection
+
+
+def whole_mazes(
+    key, codes, samples: tuple[Rows, Rows], n_mazes: int
+) -> dict[str, tuple[float, ...]]:
+    """Held-out mazes put together from latents of high precision, as boards are: a latent
+    claims its connections where it is on in any slot (`scores.board_reconstruction`).
+    """
+    both = []
+    for z, rows in zip(codes, samples, strict=True):
+        n_slots = len(rows.x) // n_mazes
+        on = z.reshape(n_mazes, n_slots, -1).max(axis=1)
+        listed = rows.connection.reshape(n_mazes, n_slots, -1).any(axis=1)
+        both.append(Sample(on, listed))
+    counts = coverage.count(both[0])
+    train, test = (board_reconstruction.claims(counts, sample) for sample in both)
+    found = board_reconstruction.corrected(key, train, test)
+    return {name: tuple(interval) for name, interval in found.items()}
 
 
 def score(key, detectors, codes, samples: tuple[Rows, Rows]) -> dict[str, Any]:
@@ -240,6 +264,11 @@ def table(metrics: dict[str, Any]) -> list[str]:
             f"{f'{place}, {layer}, {k:g}':<28}" + "".join(f"{t:>30}" for t in texts)
         )
     lines.append("F1 (corrected), share of connections above 0.9; * best on training mazes")
+    rebuilt = (metrics["scores"][name]["boards"]["corrected"] for name in MODELS)
+    texts = "".join(
+        f"{value:>14.3f} ({low:.3f} to {high:.3f})" for value, low, high in rebuilt
+    )
+    lines.append(f"{'mazes rebuilt, corrected F1':<28}" + texts)
     n_ks = len(metrics["members"]) // len(metrics["scores"]["trained"]["probes"])
     for i, (place, layer, _) in enumerate(metrics["members"][::n_ks]):
         values = (metrics["scores"][name]["probes"][i] for name in MODELS)

@@ -102,13 +102,14 @@ def rows(key, n=640):
 def test_latents_that_are_the_connections_score_1():
     samples = [(rows(191), rows(192))]
     codes = [tuple(part.connection.astype(float) for part in samples[0])]
-    settings = maze_dictionaries.Settings(ks=(1.0,))
+    settings = maze_dictionaries.Settings(ks=(1.0,), n_mazes=320)  # of two slots
     scores, by_connection = maze_dictionaries.scored(
         random.key(193), samples, codes, settings
     )
     assert scores["rows"][0]["f1"] == scores["rows"][0]["corrected"] == (1, 1, 1)
     assert scores["rows"][0]["above"] == scores["rows"][0]["alive"] == 1
     assert scores["probes"] == [1]
+    assert scores["boards"]["corrected"] == (1, 1, 1)
     np.testing.assert_array_equal(by_connection, [1, 1])
 
 
@@ -118,11 +119,13 @@ def test_the_best_dictionary_is_chosen_on_training_mazes():
     right = [part.connection.astype(float) for part in (train, test)]
     wrong = [jnp.ones_like(part) for part in right]
     codes = [(wrong[0], right[1]), (right[0], wrong[1])]
-    settings = maze_dictionaries.Settings(ks=(1.0, 2.0))
+    settings = maze_dictionaries.Settings(ks=(1.0, 2.0), n_mazes=320)
     scores, _ = maze_dictionaries.scored(random.key(196), [(train, test)], codes, settings)
     assert scores["best"] == 1
     # Always on, a third of the rows: F1 = 2 / (1 + 3).
     assert scores["rows"][1]["f1"][0] == pytest.approx(0.5, abs=0.03)
+    # Every maze is claimed to have both; 1 - (2 / 3)^2 of them do.
+    assert scores["boards"]["f1"][0] == pytest.approx(2 * 5 / 9 / (1 + 5 / 9), abs=0.04)
 
 
 @pytest.mark.slow
@@ -131,7 +134,7 @@ def test_dictionaries_give_a_whole_record(player, tmp_path):
     result = maze_dictionaries.run(settings, 103, Job(tmp_path, "test"))
     assert result.arrays["trained/f1"].shape == (4, 3)
     assert result.arrays["Gaussian weights/by_connection"].shape == (12,)
-    assert len(result.table) == 1 + 4 + 1 + 4
+    assert len(result.table) == 1 + 4 + 1 + 1 + 4
 
 
 def test_no_test_of_a_shift_is_an_echo_of_training():
