@@ -101,7 +101,8 @@ def rows(key, n=640):
 
 def test_latents_that_are_the_connections_score_1():
     samples = [(rows(191), rows(192))]
-    codes = [tuple(part.connection.astype(float) for part in samples[0])]
+    train, test = samples[0]
+    codes = [(train.connection.astype(float), test.connection.astype(float))]
     settings = maze_dictionaries.Settings(ks=(1.0,), n_mazes=320)  # of two slots
     scores, by_connection = maze_dictionaries.scored(
         random.key(193), samples, codes, settings
