@@ -29,14 +29,14 @@ Expect:  the higher the rate, the more monosemantic neurons (0.00 to 0.30 per fe
          against 0.16: that finding is not reproduced at this size, and its check fails
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Key
+from jaxtyping import Array, ArrayLike, Key
 
 from experiments.experiment import Experiment, Job, Result
 from experiments.records import Check
@@ -169,7 +169,7 @@ def train(
         return jax.random.fold_in(own, purpose)
 
     def begin(setting):
-        begun = model.replace(start_bias=settings.start_bias * setting["negative"])
+        begun = replace(model, start_bias=settings.start_bias * setting["negative"])
         return fit.start(begun.init(key_of(setting, 0)), optimizer(setting["rate"]))
 
     def shrink_bias(setting):
@@ -218,9 +218,9 @@ def train(
     )
 
 
-def up_and_down(step: Array) -> Array:
+def up_and_down(step: ArrayLike) -> Array:
     """From 1 along a cosine to 0 and back, every 1,024 steps."""
-    return (1 + jnp.cos(jnp.pi * step / HALF_PERIOD)) / 2
+    return (1 + jnp.cos(jnp.pi * jnp.asarray(step) / HALF_PERIOD)) / 2
 
 
 def per_feature(model: superposition.FeatureDecoder, params: Any) -> Array:
