@@ -6,8 +6,8 @@ al. 2025) were first tested on two models of superposition: 5 features in 2 dime
 AdamW at a constant rate of 5e-3 and weight decay 0.01 for 10,000 steps of 1,024 (5-2) or
 8,192 (40-10) fresh samples, weights as PyTorch's linear layers start, the bias random in
 5-2 and zero in 40-10. The authors note that this training is finicky, so several seeds are
-trained and the one of lowest loss is the target. About one in four of the small models
-becomes a pentagon; of eight, on seed 11, none did, and now there are 24.
+trained and the one of lowest loss is the target. Of the small models one in four
+becomes a pentagon (13 of 48); of eight, on seeds 11 and 12, none did, so there are 24.
 
 The record's arrays hold, for `5-2` and `40-10`, `W` [feature, hidden], `b` [feature] and
 the true `components` [component, feature, hidden]: component i holds row i of W, which

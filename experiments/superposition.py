@@ -6,8 +6,8 @@ the seconds each took.
 
 Run:     python -m experiments superposition            (with --quick: small sizes)
 Takes:   about 14 minutes on two cores
-Expect:  runs/superposition/page.html, and every check passed but two of `absolute_value`,
-         which says why
+Expect:  runs/superposition/page.html, and every check passed, but for one or two of
+         `absolute_value` on some seeds: see there
 """
 
 from dataclasses import dataclass
