@@ -287,6 +287,6 @@ EXPERIMENT = Experiment(
     run=run,
     figures=(absolute_value_neurons,),
     expect="At density 0.3 nearly every neuron holds one feature, at 0.01 none does, as in "
-    "the published figure. The best network at 0.01 lies about on the dashed line (0.93 and "
+    "the published figure. The best network at 0.01 lies about on the dashed line (0.93, "
     "1.03 of it on two seeds); those in which an important output has died lie far above.",
 )
