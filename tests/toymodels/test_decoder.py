@@ -82,7 +82,7 @@ def test_gradients():
 
 def test_the_start_is_that_of_linear_layers_with_biases_moved():
     plain = superposition.FeatureDecoder(EMBEDDING, 2_000)
-    moved = plain.replace(start_bias=-1.0)
+    moved = superposition.FeatureDecoder(EMBEDDING, 2_000, -1.0)
     a, b = plain.init(random.key(9)), moved.init(random.key(9))
     assert_allclose(b.b, a.b - 1, atol=1e-6)
     assert_allclose(b.W_in, a.W_in)
