@@ -21,9 +21,9 @@ weights, chosen and scored on the same mazes.
 Run:     python -m experiments maze_dictionaries
 Takes:   two minutes on two cores, some other work beside
 Expect:  the best dictionary (b, first layer, k = 2) has a mean F1 of 0.93, against 0.42
-         before training and 0.41 for Gaussian weights; both miss their bar, for an untrained
-         model already has latents for single cells. Whole mazes are rebuilt with a corrected
-         F1 of 0.89, 0.00 and 0.07. With `--set "ks=(1.,)"` F1 is 0.90 to 0.91 on players of
+         before training and 0.41 for Gaussian weights; both miss their bar, for untrained
+         models have latents for single cells. Whole mazes are rebuilt with a corrected F1
+         of 0.89, 0.00 and 0.07. With `--set "ks=(1.,)"` F1 is 0.90 to 0.91 on players of
          three seeds, 0.42 before training and 0.39 to 0.42 with Gaussian weights
 """
 

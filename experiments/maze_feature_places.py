@@ -21,13 +21,14 @@ Run:     python -m experiments maze_feature_places
 4 x 4:   python -m experiments maze_feature_places --set player=maze_small
 Takes:   about 16 minutes on two cores, reckoned from 80 s for each of twelve players; 47
          were measured with much other work on them
-Expect:  all checks pass (seed 0). With learned positions and prompt weights of 0, 0.1 and 1,
-         82, 84 and 86 % of mazes are solved by the exact path; <PATH_START> tells 75, 82 and
-         89 % of connections (83 % untrained), and latents at b have an F1 of 0.37, 0.63 and
-         0.78 (0.45 untrained): what the prompt asks the player to predict decides what it
-         keeps where it can be read. Two seeds of one kind lie up to 0.3 apart. With rotary
-         positions probes at b read as much (97 % at weight 1) but latents do not (0.44).
-         At ; latents are those of an untrained player, and probes read more of rotary ones
+Expect:  all checks pass (seed 0). With learned positions and prompt weights of 0, 0.1
+         and 1, 82, 84 and 86 % of mazes are solved by the exact path; <PATH_START> tells
+         75, 82 and 89 % of connections (83 % untrained), and latents at b have an F1 of
+         0.37, 0.63 and 0.78 (0.45 untrained): what the prompt asks the player to predict
+         decides what it keeps where it can be read. Two seeds of one kind lie up to 0.3
+         apart. With rotary positions probes at b read as much (97 % at weight 1) but
+         latents do not (0.44). At ; latents are those of an untrained player, and probes
+         read more of rotary ones
 """
 
 from collections.abc import Iterator
