@@ -144,7 +144,9 @@ def measure(
         read, _ = maze_world_model.probe(key_probes, games[0], model, token, of_probes)
         found[f"all connections, {place}"] = max(read["connections"])
     samples = maze_dictionaries.read(key_lists, model, games, settings.n_listed)
-    of_lists = maze_dictionaries.Settings(ks=(1.0,), steps=settings.dictionary_steps)
+    of_lists = maze_dictionaries.Settings(
+        ks=(1.0,), steps=settings.dictionary_steps, n_mazes=settings.n_listed
+    )
     codes = maze_dictionaries.encoded(key_fit, samples, of_lists, job, name)
     scores, _ = maze_dictionaries.scored(key_draws, samples, codes, of_lists)
     by_layer = len(samples) // len(PLACES)
