@@ -55,7 +55,7 @@ def test_gives_a_whole_record_and_its_figure(tmp_path):
         n_mazes=8,
         n_rows=64,
         n_test=64,
-        n_listed=16,
+        n_listed=40,
         dictionary_steps=2,
     )
     result = places.run(settings, 101, Job(tmp_path, "test"))
