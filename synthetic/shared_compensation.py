@@ -25,11 +25,14 @@ _ROUNDS = 500
 _TOLERANCE = 1e-6
 
 
-def marginals(law: LowRank, forest: Forest, n_points: int = 2_048) -> Probability:
+def marginals(law: LowRank, forest: Forest, n_points: int = 8_192) -> Probability:
     """How often each feature of `hierarchy.Gated(law, forest)` fires.
 
-    With the default points, and factors as in SynthSAEBench (rank 25, scale 0.1), off by
-    about one part in a thousand; a root's number is its probability, without error.
+    A root's number is its probability, without error. Below, the mean over points has one,
+    and the rarer and deeper a feature, the larger: with rank 25 and scale 0.1, as in
+    SynthSAEBench, and features of 0.2, 0.04, 0.008 and 0.0016 by level, half of them are
+    within 0.04, 0.1 and 0.2 % and all within 0.3, 1 and 2 % (default points against
+    16 times as many).
 
     Args:
         law: b and the factors F, known numbers.
@@ -44,7 +47,7 @@ def exact(
     probability: ArrayLike,
     factors: Float[ArrayLike, "feature rank"],
     forest: Forest,
-    n_points: int = 2_048,
+    n_points: int = 8_192,
 ) -> Probability:
     """The b that makes features of `Gated(LowRank(b, factors), forest)` fire as wanted.
 
@@ -80,9 +83,9 @@ def exact(
         b = np.minimum(b * np.exp(-step * miss), 1)
     child = int(np.argmax(np.abs(miss)))
     raise ValueError(
-        f"feature {child} is to fire with probability {wanted[child]:g} and reaches "
-        f"{wanted[child] * np.exp(miss[child]):g}, expected siblings that leave room below "
-        "their parent; lower them, weaken the factors or let siblings fire together"
+        f"feature {child} is to fire with probability {wanted[child]:g} and still misses "
+        f"it by a factor of exp({miss[child]:.2g}), expected siblings that leave room "
+        "below their parent; lower them, weaken the factors or let siblings fire together"
     )
 
 

@@ -40,6 +40,7 @@ def test_presence_alone_tells_the_share_of_variance_between_absent_and_present(w
     r2 = informativeness(lambda x: (x > 0).astype(jnp.float32), world, random.key(2))
     p = np.asarray(PROBABILITY, float)
     within, between = p / 12, p * (1 - p) / 4
+    # 8,192 samples to measure on: R^2 of the rarest deviates by about 0.006.
     np.testing.assert_allclose(r2, between / (within + between), atol=0.03)
 
 
