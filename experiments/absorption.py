@@ -25,7 +25,7 @@ the same minima. Here the rate starts ten times higher and falls to zero, and a 
 the samples is enough; rows start at length 1.
 
 Run:     python -m experiments absorption
-Takes:   about 2 minutes on two cores, other work beside it
+Takes:   about a minute and a half on one of two cores, the other at work
 Expect:  cosines 0.7071 and 0.7071 and a gap of 1.0 in a hierarchy; no absorption without a
          penalty, without a hierarchy or with tied weights, some where values vary; the
          angle on the exact curves where the child also fires alone
@@ -381,7 +381,7 @@ EXPERIMENT = Experiment(
     name="absorption",
     question="When does a child's latent swallow its parent?",
     source="Chanin et al. 2024 (arXiv 2409.14507) and 2025 (arXiv 2505.11756)",
-    minutes=2,
+    minutes=1.4,
     settings=Settings(),
     quick=Settings(n_seeds=2, alone=(0.003, 0.03, 0.3)),
     run=run,

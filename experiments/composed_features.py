@@ -29,7 +29,7 @@ Differences: the source trains the toy model first; here its directions are exac
 sizes, starts and rates of its dictionaries are not known to us.
 
 Run:     python -m experiments composed_features
-Takes:   about 3 minutes on two cores, other work beside it
+Takes:   about 2 minutes on one of two cores, the other at work
 Expect:  compositions and never the truth without one-hot samples, the reverse with nothing
          else; between them the predicted share, a third composed at 75 % one-hot samples
          of equal values
@@ -339,7 +339,7 @@ EXPERIMENT = Experiment(
     name="composed_features",
     question="Does a dictionary find features that always come in pairs, or the pairs?",
     source="Anders et al. 2024, composed features in small toy models",
-    minutes=3,
+    minutes=2,
     settings=Settings(),
     quick=Settings(
         one_hot=(0.0, 0.2, 0.4, 0.6, 0.75, 1.0), penalties=(0.2,), n_seeds=8, steps=3_000

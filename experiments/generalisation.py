@@ -19,8 +19,7 @@ Full:    python -m experiments generalisation --set part=1 --set samples=200_000
          --set batch_size=1024 --set learning_rate=3e-4 --set decay=0.0
          --set dead_after=1_024_000 --set gain=3e-4 --set n_samples=1_000_000
          (for an accelerator; hours, not measured)
-Takes:   8 minutes on two cores with --set n_seeds=1, other work beside it; twice the
-         dictionaries, as by default, about 15 (not measured)
+Takes:   about 10 minutes on one of two cores, the other at work
 Expect:  a table of scores and ranks; no published number
 """
 
@@ -183,7 +182,7 @@ EXPERIMENT = Experiment(
     name="generalisation",
     question="Does the ranking of dictionaries on SynthSAEBench carry over?",
     source="no paper; the worlds are those of `synthetic.presets`",
-    minutes=15,
+    minutes=10,
     settings=SETTINGS,
     quick=replace(
         SETTINGS,

@@ -26,7 +26,7 @@ the same minima. Here the rate starts higher and falls to zero, which a tenth of
 is enough for, and rows start at length 1.
 
 Run:     python -m experiments hedging
-Takes:   about 5 minutes on two cores, other work beside it
+Takes:   about 2 minutes on one of two cores, the other at work
 Expect:  the child's cosine 0.00 for independent features, 0.24 in a hierarchy, 0.22 and
          0.18 for a positive correlation, -0.11 or -0.22 for a negative one; trained latents
          on the exact curves over q
@@ -296,7 +296,7 @@ EXPERIMENT = Experiment(
     name="hedging",
     question="What does a lone latent make of two features that fire together?",
     source="Chanin et al. 2025 (arXiv 2505.11756), single-latent hedging",
-    minutes=5,
+    minutes=2,
     settings=Settings(),
     quick=Settings(n_seeds=2, chances=(0.1, 0.2, 0.5, 0.8), steps=5_000),
     run=run,

@@ -22,7 +22,7 @@ Run:     python -m experiments mmcs_grid
 Full:    python -m experiments mmcs_grid --set n_features=512 --set d_model=256
          --set mean_l0=5.0 --set batch_size=4096 --set largest=32 --set steps=20000
          --set learning_rate=1e-3 (for an accelerator: about 8 PFLOP per penalty)
-Takes:   about 2 minutes on two cores
+Takes:   about a minute on one of two cores, the other at work
 Expect:  MMCS above 0.9 for penalties from 0.05 to 0.3 when the dictionary is as large as
          the truth (0.97 at best) or larger (1.00), chance above penalty 1; dead latents
          appear beyond the true size
@@ -295,7 +295,7 @@ EXPERIMENT = Experiment(
     name="mmcs_grid",
     question="Where in the plane of penalty and dictionary size is the truth found?",
     source="Sharkey et al. 2022, as replicated in HoagyC/sparse_coding, 2023",
-    minutes=2,
+    minutes=1,
     settings=Settings(),
     quick=Settings(n_penalties=4, largest=2.0, n_samples=4_096),
     run=run,

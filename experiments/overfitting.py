@@ -21,7 +21,7 @@ hierarchies whose children are orthogonal to their parents. In small worlds of t
 with children and lost, so their finding is not shown here.
 
 Run:     python -m experiments overfitting
-Takes:   about 10 minutes on two cores, other work beside it
+Takes:   about 5 and a half minutes on one of two cores, the other at work
 Expect:  too few latents: matching pursuit explains 0.81, above 0.78, with mcc_dec 0.66
          below 0.70; crowded: mcc_dec 0.96 against 0.8
 """
@@ -193,7 +193,7 @@ EXPERIMENT = Experiment(
     name="overfitting",
     question="When does a better reconstruction mean a worse dictionary?",
     source="Chanin & Garriga-Alonso 2026 (arXiv 2602.14687); Costa et al. 2025",
-    minutes=10,
+    minutes=5.5,
     settings=Settings(),
     quick=Settings(n_seeds=1, steps=1_300, crowded_steps=1_500, n_samples=1 << 14),
     run=run,

@@ -23,7 +23,7 @@ takes 25,000 steps, so its run of 14,648 ends before, at k = 7. Here it arrives 
 three quarters of the run, and the truth is missed all the same.
 
 Run:     python -m experiments wrong_l0_fifty
-Takes:   about 5 minutes on two cores, other work beside it
+Takes:   about 4 minutes on one of two cores, the other at work
 Expect:  from the truth, mcc_dec 1.00, 0.94 and 0.76 at k = 11, 9 and 5, where the true
          dictionary has 1.7 to 1.8 times the error; both signs least at 11 or 12; mcc_dec
          above 0.95 where k falls from 20 to 11, below 0.92 where it rises from 2
@@ -284,7 +284,7 @@ EXPERIMENT = Experiment(
     name="wrong_l0_fifty",
     question="Can one see that a dictionary's L0 is wrong, and is there a way back?",
     source="Chanin & Garriga-Alonso 2025, Sparse but Wrong (arXiv 2508.16560)",
-    minutes=5,
+    minutes=4,
     settings=Settings(),
     quick=Settings(ks=(5, 9, 11, 14), n_seeds=1, steps=3_000),
     run=run,
