@@ -9,6 +9,9 @@ quadratic activation; here are ReLU models of 15 features of importance 0.8^i in
 dimensions. Sparsity sets the kurtosis, and so does the law of the values: with density p it
 is 1/p for values of 1, 1.8/p for uniform ones, 3/p for the size of normal ones.
 
+The rise from one density to the next is held against its standard error since seed 31,
+where a share fell by 0.011 (two features of 180) and a check for any rise failed.
+
 Run:     python -m experiments capacity
 Takes:   about a minute on two cores
 Expect:  capacity falls with importance; the share of features with a fraction rises with
@@ -149,6 +152,16 @@ def largest_rise(capacities: np.ndarray) -> float:
     return float((steps.mean(axis=0) / np.maximum(errors, 1e-3)).max())
 
 
+def least_rise(capacities: np.ndarray) -> float:
+    """Of the share of fractions [density, seed, feature], from a density to the next, over
+    its error. The floor of a thousandth is that of `largest_rise`.
+    """
+    shares = ((capacities > NONE) & (capacities < WHOLE)).mean(axis=2)
+    variance = shares.var(axis=1, ddof=1) / shares.shape[1]
+    errors = np.sqrt(variance[1:] + variance[:-1])
+    return float((np.diff(shares.mean(axis=1)) / np.maximum(errors, 1e-3)).min())
+
+
 def make_checks(
     capacities: Mapping[str, np.ndarray],
     shared: Mapping[str, np.ndarray],
@@ -159,7 +172,8 @@ def make_checks(
     models = np.concatenate(
         [found.reshape(-1, found.shape[-1]) for found in capacities.values()]
     )
-    steps = [np.diff(found).min() for found in shared.values()]
+    rises = [least_rise(found) for found in capacities.values()]
+    sparsest = [found[-1] for found in shared.values()]
     dense = np.stack([found[0].mean(axis=0) for found in capacities.values()])
     in_block = np.array([block.dimensionality.sum() for block in blocks])
     totals = np.concatenate([found.sum(-1).ravel() for found in capacities.values()])
@@ -187,11 +201,18 @@ def make_checks(
             f"{paper}: the least important features get 0",
         ),
         Check(
-            "smallest rise of the share of fractions with kurtosis, density to density",
-            float(min(steps)),
-            0.0,
+            "least rise of the share of fractions, density to density, in standard errors",
+            min(rises),
+            -3.0,
             None,
-            f"{paper}: the higher the kurtosis, the more features share",
+            f"{paper}: sharing rises with kurtosis; less than 3 is chance",
+        ),
+        Check(
+            "share of fractions in the sparsest models, least",
+            float(min(sparsest)),
+            0.5,
+            None,
+            f"{paper}: most features share",
         ),
         Check(
             "largest distance of a block's capacity from a whole number, best seeds",

@@ -190,7 +190,7 @@ EXPERIMENT = Experiment(
         variants=("BatchTopK", "Matryoshka", "matching pursuit"),
         n_seeds=1,
         samples=300 * 256,
-        n_samples=1 << 13,
+        n_samples=1 << 14,
     ),
     run=run,
     figures=(ranks_figure,),

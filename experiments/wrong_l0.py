@@ -251,7 +251,7 @@ EXPERIMENT = Experiment(
     source="Chanin & Garriga-Alonso 2025, Sparse but Wrong (arXiv 2508.16560)",
     minutes=1,
     settings=Settings(),
-    quick=Settings(n_seeds=1, batch_size=256),
+    quick=Settings(),
     run=run,
     figures=(table_figure,),
     expect="With k below 2 the four latents lean towards feature 0 where it is positively "

@@ -28,6 +28,17 @@ def test_share_of_fractions():
     np.testing.assert_array_equal(capacity.share_of_fractions(capacities), [0.5, 0.5])
 
 
+def test_a_fall_is_held_against_the_spread_of_seeds():
+    """Shares of 1/2 and 3/4 of four features: two of eight seeds change, then all."""
+    few, more = [0.5, 0.5, 1.0, 1.0], [0.5, 0.5, 0.5, 1.0]
+    mixed = np.array([[more] * 5 + [few] * 3, [more] * 3 + [few] * 5])
+    share = np.array([0.75] * 5 + [0.5] * 3)
+    error = np.sqrt(2 * share.var(ddof=1) / 8)
+    expected = -2 * 0.25 / 8 / error
+    assert capacity.least_rise(mixed) == pytest.approx(expected)
+    assert capacity.least_rise(np.array([[more] * 8, [few] * 8])) < -100
+
+
 DENSE, SPARSE = [1.0, 1.0, 0.0], [1.0, 0.5, 0.5]
 PAIR = np.array([[1.0], [-1.0]])
 
@@ -48,7 +59,8 @@ WRONG = {
     "a rise": ({"sparse": [0.7, 1.0, 0.3]}, "largest rise from a feature"),
     "the least important held": ({"dense": [1.0, 0.9, 0.1]}, "highest mean capacity"),
     "the most important shared": ({"dense": [0.9, 0.9, 0.0]}, "lowest mean capacity"),
-    "less sharing when sparse": ({"dense": SPARSE, "sparse": DENSE}, "smallest rise"),
+    "less sharing when sparse": ({"dense": SPARSE, "sparse": DENSE}, "least rise"),
+    "few share when sparse": ({"sparse": [1.0, 0.96, 0.5]}, "share of fractions"),
     "an uneven block": (
         {"vertices": np.array([[1.0, 0.0], [0.6, 0.8], [0.8, 0.6]])},
         "largest distance of a block's capacity",

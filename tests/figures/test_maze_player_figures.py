@@ -1,6 +1,13 @@
 import numpy as np
 
-from figures import maze_dictionaries, maze_embeddings, maze_heads, maze_shift
+from figures import (
+    maze_dictionaries,
+    maze_embeddings,
+    maze_heads,
+    maze_path_start,
+    maze_shift,
+    maze_transfer,
+)
 
 R = np.random.default_rng(0)
 EMBEDDINGS = {
@@ -24,6 +31,16 @@ DICTIONARIES = {
         ("by_connection", R.random(12)),
     )
 }
+TRANSFER = {f"{name}/f1": R.random((3, 3, 3)) for name in ("a", "b")}
+PATH_START = {
+    f"{name}/{kind}/{part}": values
+    for name in maze_path_start.LOOKS
+    for kind in maze_path_start.TITLES
+    for part, values in (
+        ("rows", np.array([[0.2, 0.1, 0.3], [0.5, 0.4, 0.6]])),
+        ("probes", np.array([[0.8, 0.7, 0.9]])),
+    )
+}
 SHIFT = {"exact": R.random((2, 3)), "solved": R.random((2, 3))}
 
 
@@ -36,6 +53,10 @@ def test_labels_titles_and_the_same_bytes_twice(check_figure):
     )
     metrics = {"scores": {"a": {}, "b": {}}, "tests": ["a", "b", "c"]}
     check_figure(maze_shift, {"metrics": metrics}, SHIFT)
+    metrics = {"scores": {"a": {}, "b": {}}, "laws": ["u", "v", "w"]}
+    check_figure(maze_transfer, {"metrics": metrics}, TRANSFER)
+    members = [("<PATH_START>", 1, 4.0), ("<PATH_START>", 1, 12.0)]
+    check_figure(maze_path_start, {"metrics": {"members": members}}, PATH_START)
 
 
 def test_connections_lie_between_their_cells():
