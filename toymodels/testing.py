@@ -59,7 +59,7 @@ def check(
     )
     key_init, key_x, key_after = jax.random.split(key, 3)
     x = example(key_x)
-    params = dictionary.init(key_init, D_MODEL)
+    params = jax.jit(dictionary.init, static_argnums=1)(key_init, D_MODEL)
     check_shapes(dictionary, params, x)
     check_deterministic(dictionary, key_init, params)
     check_rows_are_independent(dictionary, params, x)
@@ -71,13 +71,13 @@ def check(
 
 def check_shapes(dictionary: Dictionary, params: Any, x: Any) -> None:
     """Encode maps [batch, d_model] to [batch, latent] and decode maps back; all finite."""
-    z = dictionary.encode(params, _source(x))
+    z = jax.jit(dictionary.encode)(params, _source(x))
     expected = (BATCH, dictionary.n_latents)
     _require(
         z.shape == expected,
         f"encode gave shape {z.shape}, expected {expected}; return one row per sample",
     )
-    x_hat, wanted = dictionary.decode(params, z), _target(x).shape
+    x_hat, wanted = jax.jit(dictionary.decode)(params, z), _target(x).shape
     _require(
         x_hat.shape == wanted,
         f"decode gave shape {x_hat.shape}, expected {wanted}; W_dec is [latent, d_model]",
@@ -88,8 +88,11 @@ def check_shapes(dictionary: Dictionary, params: Any, x: Any) -> None:
 
 def check_deterministic(dictionary: Dictionary, key: Key[Array, ""], params: Any) -> None:
     """The same key gives the same weights, another key others."""
-    again = dictionary.init(jax.random.clone(key), D_MODEL)
-    other = dictionary.init(jax.random.fold_in(key, 1), D_MODEL)
+    init = jax.jit(dictionary.init, static_argnums=1)
+    again, other = (
+        init(jax.random.clone(key), D_MODEL),
+        init(jax.random.fold_in(key, 1), D_MODEL),
+    )
     _require(
         _equal(params, again), "init gave other weights for the same key; use only the key"
     )
@@ -100,9 +103,9 @@ def check_deterministic(dictionary: Dictionary, key: Key[Array, ""], params: Any
 
 def check_rows_are_independent(dictionary: Dictionary, params: Any, x: Any) -> None:
     """The code of a sample does not depend on the rest of the batch."""
-    x = _source(x)
-    together = np.asarray(dictionary.encode(params, x))
-    alone = np.concatenate([dictionary.encode(params, row[None]) for row in x])
+    x, encode = _source(x), jax.jit(dictionary.encode)
+    together = np.asarray(encode(params, x))
+    alone = np.concatenate([encode(params, row[None]) for row in x])
     _require(
         np.allclose(together, alone, atol=1e-5),
         "encode gave other codes for a row alone than in its batch, expected equal ones; "
@@ -113,13 +116,16 @@ def check_rows_are_independent(dictionary: Dictionary, params: Any, x: Any) -> N
 def check_loss(dictionary: Dictionary, params: Any, x: Any) -> None:
     """The loss is a finite scalar with finite gradients, and keeps its memory's shapes."""
     memory = dictionary.memory(params)
-    value, outcome = dictionary.loss(params, x, memory, jnp.int32(0))
+    given = (params, x, memory, jnp.int32(0))
+    shape = jax.eval_shape(dictionary.loss, *given)[0].shape
     _require(
-        jnp.shape(value) == () and bool(jnp.isfinite(value)),
-        f"loss gave {value}, expected one finite number; average over the batch",
+        shape == (),
+        f"loss gave shape {shape}, expected one number; average over the batch",
     )
-    grads = jax.grad(lambda p: dictionary.loss(p, x, memory, jnp.int32(0))[0])(params)
-    finite = all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(grads))
+    with_gradients = jax.jit(jax.value_and_grad(dictionary.loss, has_aux=True))
+    (value, outcome), grads = with_gradients(*given)
+    _require(bool(jnp.isfinite(value)), f"loss gave {value}, expected a finite number")
+    finite = all(bool(np.isfinite(leaf).all()) for leaf in jax.tree.leaves(grads))
     _require(finite, "the loss has NaN or infinite gradients; guard roots and divisions")
     _require(
         _shapes(outcome.memory) == _shapes(memory),
@@ -130,8 +136,9 @@ def check_loss(dictionary: Dictionary, params: Any, x: Any) -> None:
 
 def check_after(dictionary: Dictionary, params: Any, x: Any, key: Key[Array, ""]) -> None:
     """`after` keeps the shapes of the state and the step."""
-    state = training.start(key, dictionary, D_MODEL, optax.adam(1e-3))
-    moved = dictionary.after(jax.random.fold_in(key, 1), state, x)
+    adam = optax.adam(1e-3)
+    state = jax.jit(lambda key: training.start(key, dictionary, D_MODEL, adam))(key)
+    moved = jax.jit(dictionary.after)(jax.random.fold_in(key, 1), state, x)
     _require(
         _shapes(moved) == _shapes(state),
         "after gave a state of other shapes or dtypes, expected the same; the loop cannot "
@@ -145,8 +152,8 @@ def check_vmap(dictionary: Dictionary, params: Any, x: Any) -> None:
     pair = jax.tree.map(
         lambda leaf: jnp.stack([jnp.asarray(leaf)] * 2), (dictionary, params)
     )
-    together = jax.vmap(lambda d, p: d.encode(p, x))(*pair)
-    alone = dictionary.encode(params, x)
+    together = jax.jit(jax.vmap(lambda d, p: d.encode(p, x)))(*pair)
+    alone = jax.jit(dictionary.encode)(params, x)
     _require(
         np.allclose(together, jnp.stack([alone, alone]), atol=1e-5),
         "encode under vmap differs from encode alone; leaves must not steer Python code",

@@ -72,7 +72,7 @@ def test_gradients():
         )
         model = superposition.FeatureDecoder(E, 7)
         check_grads(
-            lambda p: model.loss(p, f, (), jnp.int32(0))[0],
+            jax.jit(lambda p: model.loss(p, f, (), jnp.int32(0))[0]),
             (params,),
             1,
             modes=["rev"],

@@ -80,7 +80,7 @@ def test_gradients_against_finite_differences():
         def loss(params):
             return dictionary.loss(params, x, memory, jnp.int32(0))[0]
 
-        check_grads(loss, (params,), order=1, modes="rev", atol=1e-6, rtol=1e-6)
+        check_grads(jax.jit(loss), (params,), order=1, modes="rev", atol=1e-6, rtol=1e-6)
 
 
 def test_after_aligns_what_the_optimizer_moved():

@@ -64,7 +64,7 @@ def test_gradients_against_finite_differences():
             lambda leaf: leaf.astype(float), dictionary.init(jax.random.key(1), 4)
         )
         check_grads(
-            lambda params: loss_of(dictionary, params, x),
+            jax.jit(lambda params: loss_of(dictionary, params, x)),
             (params,),
             order=1,
             modes="rev",

@@ -102,7 +102,9 @@ def test_gradients_against_finite_differences(dictionary):
             return dictionary.loss(params, x, memory, jnp.int32(400))[0]
 
         # Steps of 1e-5: a pre-activation lies within 2e-4 of the ReLU's kink.
-        check_grads(loss, (params,), order=1, modes="rev", atol=1e-6, rtol=1e-6, eps=1e-5)
+        check_grads(
+            jax.jit(loss), (params,), order=1, modes="rev", atol=1e-6, rtol=1e-6, eps=1e-5
+        )
 
 
 @pytest.fixture(scope="module")

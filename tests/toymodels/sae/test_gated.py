@@ -141,7 +141,7 @@ def test_gradients_against_finite_differences():
             moved = params._replace(W_enc=W_enc, r_mag=r_mag, b_gate=b_gate, b_mag=b_mag)
             return loss_of(dictionary, moved, x)[0]
 
-        check_grads(loss, params[:4], order=1, modes="rev", atol=1e-6, rtol=1e-6)
+        check_grads(jax.jit(loss), params[:4], order=1, modes="rev", atol=1e-6, rtol=1e-6)
 
 
 def test_dead_latents_come_back_through_their_gates():

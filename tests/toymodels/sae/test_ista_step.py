@@ -146,7 +146,7 @@ def test_gradients_flow_through_every_selection():
         def loss(params):
             return dictionary.loss(params, x, memory, jnp.int32(0))[0]
 
-        check_grads(loss, (params,), order=1, modes="rev", atol=1e-6, rtol=1e-6)
+        check_grads(jax.jit(loss), (params,), order=1, modes="rev", atol=1e-6, rtol=1e-6)
 
 
 def test_calibrated_steps_have_k_latents_on(case):

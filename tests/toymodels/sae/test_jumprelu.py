@@ -156,7 +156,9 @@ def test_gradients_of_the_weights_against_finite_differences():
             moved = JumpReLUParams(*affine, params.threshold)
             return dictionary.loss(moved, x, memory, jnp.int32(0))[0]
 
-        check_grads(loss, (params[:4],), order=1, modes="rev", atol=1e-6, rtol=1e-6)
+        check_grads(
+            jax.jit(loss), (params[:4],), order=1, modes="rev", atol=1e-6, rtol=1e-6
+        )
 
 
 def test_penalties_in_numpy():

@@ -66,7 +66,7 @@ def test_gradients_against_finite_differences(dictionary):
         def loss(params):
             return dictionary.loss(params, x, (), jnp.int32(0))[0]
 
-        check_grads(loss, (params,), order=1, modes="rev", atol=1e-6, rtol=1e-6)
+        check_grads(jax.jit(loss), (params,), order=1, modes="rev", atol=1e-6, rtol=1e-6)
 
 
 @pytest.fixture(scope="module", params=[MatchingPursuit(8, k=2), OMP(8, k=2)], ids=repr)

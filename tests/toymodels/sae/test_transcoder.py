@@ -90,7 +90,9 @@ def test_gradients_against_finite_differences():
                 return dictionary.loss(params, x, memory, jnp.int32(0))[0]
 
             params = jax.tree.unflatten(tree, leaves)
-            check_grads(loss, (params,), order=1, modes="rev", atol=1e-6, rtol=1e-6)
+            check_grads(
+                jax.jit(loss), (params,), order=1, modes="rev", atol=1e-6, rtol=1e-6
+            )
 
 
 @pytest.fixture(scope="module")

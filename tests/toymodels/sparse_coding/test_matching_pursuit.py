@@ -90,7 +90,7 @@ def test_gradient_against_finite_differences(crowded):
     with jax.enable_x64(True):
         x, atoms = (jnp.asarray(array) for array in crowded)
         check_grads(
-            lambda x, atoms: matching_pursuit(x[:8], atoms, 3),
+            jax.jit(lambda x, atoms: matching_pursuit(x[:8], atoms, 3)),
             (x, atoms),
             order=1,
             modes="rev",
