@@ -44,6 +44,6 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
         panel.set_xlabel("token and layer that the dictionary reads, latents on")
     panels[1, 1].legend(loc="lower right")
     figure.suptitle(
-        "The whole maze at one token: single latents and probes, held-out mazes"
+        "The whole maze at one token, held-out mazes (0: a latent that is always on)"
     )
     return figure
