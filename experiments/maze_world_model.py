@@ -26,6 +26,8 @@ connections read, 88 % before training. On seed 2 the best place is <PATH_START>
 the publications: 92 %, 83 % in the control. On seed 1 it reads 84 %, one point above.
 
 Run:     python -m experiments maze_world_model
+Larger:  python -m experiments maze_world_model --set player=maze_medium, 5 x 5 cells, about
+         an hour; or maze_full, 6 x 6, on an accelerator; neither was run
 Takes:   about two minutes on two quiet cores, reckoned from its CPU seconds; ten were
          measured on cores that others used
 Expect:  75 % of paths exact on held-out mazes; 92 % of connections read at the end of the

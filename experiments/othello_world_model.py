@@ -22,6 +22,8 @@ and 2, run afterwards, agree (26 points each, and 4 for squares).
 
 Run:     python -m experiments othello_world_model
 Small:   python -m experiments othello_world_model --set player=othello_small
+Full:    python -m experiments othello_world_model --set player=othello_full, on an
+         accelerator; not run
 Takes:   half a minute on two cores; the small one took 48 minutes of a core at low
          priority on a busy machine, at 9 s per 100 of its 20,000 steps when undisturbed
 Expect:  1.6 % of first choices illegal; legal moves read with F1 0.92, 0.67 in the control;
@@ -56,6 +58,7 @@ STATED = "stated goal"
 GOALS: dict[str, dict[str, float]] = {
     "othello_tiny": {"floor": 0.8328, "illegal": 0.03, "gained": 0.15},
     "othello_small": {"floor": 1.5353, "illegal": 0.015, "squares": 0.92},
+    "othello_full": {"floor": 2.0105, "illegal": 0.005, "squares": 0.99},
 }
 
 

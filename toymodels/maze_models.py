@@ -10,9 +10,9 @@ mazes is never trained on, whatever their ends and the order of their list
 (`MazeGame.prompt_weight`): in one earlier trial on 4 x 4 cells, one seed each, 85 % of
 paths were exact with it and 54 % with the path alone.
 
-`tiny` is for tests; `small` took half an hour on one core. `full` has half the weights of
-the model `jirpy` (Ivanitskiy et al. 2023, arXiv 2312.02566), and wants an accelerator; it
-has not been trained.
+`tiny` is for tests; `small` took half an hour on one core. `medium` wants about an hour of
+two cores (reckoned), and `full` an accelerator; these have not been trained. `full` has
+half the weights of the model `jirpy` (Ivanitskiy et al. 2023, arXiv 2312.02566).
 """
 
 from dataclasses import replace
@@ -53,6 +53,11 @@ def tiny() -> Preset[MazeGame]:
 def small() -> Preset[MazeGame]:
     """4 x 4 cells, 0.2 M weights, 160,000 mazes."""
     return Preset(game(4), 64, 3, 4, n_steps=2_500, batch_size=64, learning_rate=2e-3)
+
+
+def medium() -> Preset[MazeGame]:
+    """5 x 5 cells, 0.8 M weights, 512,000 mazes."""
+    return Preset(game(5), 128, 4, 4, n_steps=8_000, batch_size=64, learning_rate=1e-3)
 
 
 def full() -> Preset[MazeGame]:

@@ -11,7 +11,12 @@ from toymodels import maze_models
 
 @pytest.mark.parametrize(
     ("preset", "millions"),
-    [(maze_models.tiny, 0.106), (maze_models.small, 0.159), (maze_models.full, 4.81)],
+    [
+        (maze_models.tiny, 0.106),
+        (maze_models.small, 0.159),
+        (maze_models.medium, 0.815),
+        (maze_models.full, 4.81),
+    ],
 )
 def test_presets_have_the_stated_number_of_weights(preset, millions):
     shapes = jax.eval_shape(preset().init, random.key(0))

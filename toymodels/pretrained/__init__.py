@@ -28,8 +28,11 @@ FOLDER = Path(__file__).parent
 PRESETS: dict[str, Callable[[], Preset[Any]]] = {
     "maze_tiny": maze_models.tiny,
     "maze_small": maze_models.small,
+    "maze_medium": maze_models.medium,
+    "maze_full": maze_models.full,
     "othello_tiny": othello_models.tiny,
     "othello_small": othello_models.small,
+    "othello_full": othello_models.full,
 }
 
 
@@ -46,15 +49,19 @@ class Pretrained(NamedTuple):
 
 
 def load(name: str, folder: Path = FOLDER) -> Pretrained:
-    """A trained model by its name, one of `PRESETS`.
+    """A trained model by its name, one of `PRESETS` whose weights are in the folder.
 
     Raises:
         ValueError: there is no such model, its file is damaged or not the one its card was
             written for, or holds weights of other names or shapes than its preset.
     """
-    if name not in PRESETS:
-        known = ", ".join(sorted(PRESETS))
-        raise ValueError(f"there is no trained model {name!r}; choose one of {known}")
+    known = sorted(path.stem for path in folder.glob("*.json") if path.stem in PRESETS)
+    if name not in known:
+        there = ", ".join(known) or "none"
+        fix = "train it with a world_model experiment" if name in PRESETS else "choose one"
+        raise ValueError(
+            f"there is no trained model {name!r} in {folder}, only {there}; {fix}"
+        )
     preset = PRESETS[name]()
     card = files.read_json(folder / f"{name}.json")
     path = folder / f"{name}.safetensors"
