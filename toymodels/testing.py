@@ -120,7 +120,7 @@ def check_loss(dictionary: Dictionary, params: Any, x: Any) -> None:
     shape = jax.eval_shape(dictionary.loss, *given)[0].shape
     _require(
         shape == (),
-        f"loss gave shape {shape}, expected one number; average over the batch",
+        f"loss gave shape {shape}, expected one finite number; average over the batch",
     )
     with_gradients = jax.jit(jax.value_and_grad(dictionary.loss, has_aux=True))
     (value, outcome), grads = with_gradients(*given)

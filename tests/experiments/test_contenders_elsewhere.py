@@ -81,6 +81,7 @@ def test_sequences_are_those_of_the_world_one_position_at_a_time():
     assert anew.mean() == pytest.approx(0.5 * 0.2 * 0.8, abs=0.01)
 
 
+@pytest.mark.slow
 def test_every_contender_fits_its_data():
     """One update of each, so that a wrong shape is seen before the long run."""
     world = standard.world("easy")

@@ -60,6 +60,7 @@ def test_a_probe_of_noise_scores_as_a_latent_that_is_always_on():
     assert found["corrected"][0] == pytest.approx(0, abs=0.03)
 
 
+@pytest.mark.slow
 def test_rows_are_scaled_as_the_training_mazes():
     preset = maze_models.tiny()
     model = preset.init(random.key(9))

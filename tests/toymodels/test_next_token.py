@@ -89,6 +89,7 @@ def trained():
     )
 
 
+@pytest.mark.slow
 def test_a_short_run_learns_most_of_the_rules(trained):
     model, history = trained
     before = next_token.evaluate(random.key(114), small_model(113), GAME, 256, 256)
@@ -103,6 +104,7 @@ def test_a_short_run_learns_most_of_the_rules(trained):
     assert after["cross_entropy"] - after["excess"] == pytest.approx(0.833, abs=0.03)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_whole_run(trained, tmp_path):
     model, history = trained
     run = partial(

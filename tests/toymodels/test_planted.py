@@ -98,6 +98,7 @@ def test_labels_are_those_of_the_games():
         np.testing.assert_array_equal(batch.features[..., i], values)
 
 
+@pytest.mark.slow
 def test_the_gradient_is_that_of_finite_differences():
     with jax.enable_x64(True):
         batch = planting().lesson(GAME, random.key(703), 3)
@@ -152,6 +153,7 @@ def read(model):
     return np.array([np.corrcoef(*pair)[0, 1] ** 2 for pair in pairs])
 
 
+@pytest.mark.slow
 def test_planted_features_are_read_by_a_plain_projection(models):
     """Empty squares are linear in the moves; of the others a layer gets a part."""
     with_it, without = (read(models[weight][0]) for weight in (1.0, 0.0))
@@ -161,6 +163,7 @@ def test_planted_features_are_read_by_a_plain_projection(models):
     assert (with_it > without + 0.3).all()
 
 
+@pytest.mark.slow
 def test_planting_spoils_the_next_token_little(models):
     """Three dimensions of sixteen are taken away. A tenth of a nat was asked first and
     0.165 found, of the 1.9 that an untrained model has too many. In `planted_directions`,

@@ -134,6 +134,7 @@ def test_sites_alternate_between_attention_and_mlp():
     assert [site(0, "attention"), site(0, "mlp"), site(1, "attention")] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_vmapped_models_are_the_models_one_by_one():
     keys = jax.random.split(random.key(6), 2)
 

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from synthetic import random
 from toymodels.classical import OnlineDictionary, online
@@ -26,6 +27,7 @@ def test_it_finds_a_planted_dictionary(planted, best_fit):
     assert geometry.mcc_dec(geometry.cosines(params.W_dec, planted.atoms)) > 0.98
 
 
+@pytest.mark.slow
 def test_every_method_can_be_scored(planted):
     """Codes have one row a sample, and decode maps them back: the contract of a score."""
     from toymodels import classical

@@ -90,6 +90,7 @@ def signature(params):
     return columns[0, 1:], rows[0, 1:], rows[1:, 0], np.diag(rows)[1:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("member", "encoder", "decoder", "children"),
     [(0, -0.35, 0.0, 0.45), (1, 0.01, 0.045, 0.005), (2, 0.10, 0.10, -0.07)],

@@ -47,6 +47,7 @@ def equal(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
+@pytest.mark.slow
 def test_a_run_cut_in_two_is_the_whole_run(advance, states):
     whole, chunks = advance(states, 7)
     half, first = advance(states, 3)

@@ -21,6 +21,7 @@ def test_conformance(inner):
     testing.check(PAnnealing(inner), random.key(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inner", [ReLU(8), Gated(8)], ids=["ReLU", "Gated"])
 def test_recovers_an_easy_world(inner, easy_world):
     testing.check_recovers(PAnnealing(inner), easy_world, random.key(1))

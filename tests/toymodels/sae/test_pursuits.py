@@ -93,6 +93,7 @@ def seeds(request, easy_world):
     return np.asarray(train(jax.random.split(random.key(1), 7)))
 
 
+@pytest.mark.slow
 def test_most_seeds_recover_an_easy_world(seeds, easy_world):
     """About one in six settles on a feature's opposite, which the bias makes up for."""
     reached = [

@@ -72,6 +72,7 @@ def test_conformance():
     testing.check(ReLU(12, sparsity=0.1, revive=RULE), random.key(4))
 
 
+@pytest.mark.slow
 def test_relu_brings_a_dead_latent_back():
     """All latents start dead (bias -10); the rule alone can move them."""
     world = testing.easy_world(random.key(5))

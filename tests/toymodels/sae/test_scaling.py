@@ -140,6 +140,7 @@ def test_conformance(x):
     testing.check(Normalised(ReLU(12), scaling.centred(x)), random.key(5))
 
 
+@pytest.mark.slow
 def test_recovers_an_easy_world_far_from_unit_scale(easy_world):
     """Its samples 1,000 times as large: no rate or penalty would fit them raw."""
     world = easy_world.replace(directions=1_000 * easy_world.directions)
