@@ -153,7 +153,7 @@ def scored(
     found = {}
     n_ks = len(codes) // len(samples)
     for kind in KINDS:
-        truths = [tuple(of_kind(kind, rows) for rows in pair) for pair in samples]
+        truths = [(of_kind(kind, train), of_kind(kind, test)) for train, test in samples]
         rows = [
             score(jax.random.clone(key), both, truths[i // n_ks])
             for i, both in enumerate(codes)
