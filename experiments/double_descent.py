@@ -23,8 +23,9 @@ run; on seed 31 both fail.
 
 Run:     python -m experiments double_descent
 Takes:   about 3 minutes on two cores
-Expect:  few rows become a regular polygon of hidden vectors; many rows give five features
-         a direction each; between the two the test loss has a peak far above 1
+Expect:  few rows become a polygon of hidden vectors, not always a regular one; many rows
+         give five features a direction each; between the two the test loss has a peak far
+         above 1
 """
 
 from dataclasses import dataclass
@@ -248,8 +249,8 @@ EXPERIMENT = Experiment(
     run=run,
     figures=(figure,),
     expect="With few rows the hidden vectors of the data form a polygon (regular in the "
-    "paper; here only about so, for at zero loss nothing evens it out) and no feature has a "
-    "direction; with many rows five features do. Between the two the test "
-    "loss peaks far above 1, which the published figure shows at about 0.2 n rows and this "
-    "one, with a tenth of the features, at 0.3 to 0.4 n.",
+    "paper; here only about so, for at zero loss nothing evens it out) and no feature has "
+    "a direction; with many rows five features do. Between the two the test loss peaks far "
+    "above 1, which the published figure shows at about 0.2 n rows and this one, with a "
+    "tenth of the features, at 0.3 to 0.4 n.",
 )

@@ -27,6 +27,7 @@ Expect:  the best dictionary (b, first layer, k = 2) has a mean F1 of 0.93, agai
          three seeds, 0.42 before training and 0.39 to 0.42 with Gaussian weights
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,10 +99,12 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
     return Result(metrics, arrays, make_checks(metrics), table(metrics))
 
 
-def members(model: Transformer, settings: Settings) -> list[tuple[str, int, float]]:
+def members(
+    model: Transformer, settings: Settings, places: Iterable[str] = tuple(PLACES)
+) -> list[tuple[str, int, float]]:
     """Place, layer (counted from 1) and k of every dictionary."""
     layers = range(1, model.n_layers + 1)
-    return [(place, layer, k) for place in PLACES for layer in layers for k in settings.ks]
+    return [(place, layer, k) for place in places for layer in layers for k in settings.ks]
 
 
 def read(key: Key[Array, ""], model: Transformer, games, n_mazes: int):
@@ -223,13 +226,20 @@ def dense(train: Rows, test: Rows, ridge: float = 1e-4) -> float:
     """Of held-out rows, the share whose connection has the largest answer of a ridge
     regression on all of x.
     """
-    x = np.column_stack([train.x, np.ones(len(train.x))]).astype(float)
-    gram = x.T @ x + ridge * len(x) * np.eye(x.shape[1])
-    W = np.linalg.solve(gram, x.T @ np.asarray(train.connection, float))
-    answers = np.column_stack([test.x, np.ones(len(test.x))]) @ W
+    answers = ridge_answers(train, ridge)(test)
     truth = np.asarray(test.connection)
     listed = truth.any(axis=1)
     return float((answers.argmax(1) == truth.argmax(1))[listed].mean())
+
+
+def ridge_answers(train: Rows, ridge: float = 1e-4) -> Callable[[Rows], np.ndarray]:
+    """A ridge regression of the connections on x and a constant, as a map from rows to
+    [row, connection].
+    """
+    x = np.column_stack([train.x, np.ones(len(train.x))]).astype(float)
+    gram = x.T @ x + ridge * len(x) * np.eye(x.shape[1])
+    W = np.linalg.solve(gram, x.T @ np.asarray(train.connection, float))
+    return lambda rows: np.column_stack([rows.x, np.ones(len(rows.x))]) @ W
 
 
 def make_checks(metrics: dict[str, Any]) -> list[Check]:

@@ -8,9 +8,9 @@ gets its best latent and its threshold on training mazes; the F1 is of held-out 
 A latent may stand for an open connection or for the wall in its place, so both are asked
 for. More than half of all connections are open, and a latent that is always on has an F1 of
 0.77 for them and of 0.55 for walls; corrected scores are 0 there and 1 where each has a
-latent of its own. Ceiling: ridge regression on the same rows, each answer cut at a half. If
-probes score high and latents do not, the maze is there and spread over latents. Floor: the
-model before training.
+latent of its own. Ceiling: the answers of a ridge regression on the same rows, with
+thresholds chosen as those of latents. If it scores high and latents do not, the maze is
+there and spread over latents. Floor: the model before training.
 
 Run:     python -m experiments maze_path_start
 Takes:   about 3 minutes on one of two cores, the other at work
@@ -22,7 +22,7 @@ Expect:  probes read the maze, with a corrected F1 of 0.64 at the end of the lis
          open connections, and asked for open connections alone: -0.58
 """
 
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -32,6 +32,7 @@ from jaxtyping import Array, Float, Key
 
 from experiments import maze_dictionaries, maze_world_model
 from experiments.experiment import Experiment, Job, Result
+from experiments.maze_dictionaries import Settings
 from experiments.records import Check
 from figures import maze_path_start as figure
 from synthetic import random
@@ -40,32 +41,13 @@ from toymodels import maze_models, pretrained, transformer
 from toymodels.maze_listing import Rows
 from toymodels.residual import MazeResidual
 from toymodels.scores import coverage
-from toymodels.scores.coverage import Detectors, Sample
+from toymodels.scores.coverage import Sample
 from toymodels.transformer import Transformer
 
 MODELS = ("trained", "before training")
 KINDS = ("open", "wall")
-STATED = "stated: chance-corrected, against random weights"
+STATED = "stated: chance-corrected; the control is the model before training"
 AT_ONCE = 1_024
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Attributes:
-    player: a model of `toymodels.pretrained`.
-    n_latents: of every dictionary.
-    ks: latents on in a row.
-    steps, batch_size, learning_rate: of training.
-    n_mazes: that dictionaries are fitted to and latents chosen on, and as many held out.
-    """
-
-    player: str = "maze_small"
-    n_latents: int = 128
-    ks: tuple[float, ...] = (8.0, 16.0, 32.0)
-    steps: int = 1_000
-    batch_size: int = 512
-    learning_rate: float = 3e-3
-    n_mazes: int = 4_096
 
 
 def run(settings: Settings, seed: int, job: Job) -> Result:
@@ -73,19 +55,12 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
     key_control, key_mazes, key_fit, key_draws = keys
     preset, trained, _ = pretrained.load(settings.player)
     games = preset.game, maze_models.held_out(preset.game)
-    of_codes = maze_dictionaries.Settings(
-        n_latents=settings.n_latents,
-        ks=settings.ks,
-        steps=settings.steps,
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-    )
     scores: dict[str, dict[str, Any]] = {}
     for name, model in zip(MODELS, (trained, preset.init(key_control)), strict=True):
         with job.stage(f"rows, {name}"):
             samples = read(key_mazes, model, games, settings.n_mazes)
         with job.stage(f"dictionaries, {name}"):
-            codes = maze_dictionaries.encoded(key_fit, samples, of_codes, job, name)
+            codes = maze_dictionaries.encoded(key_fit, samples, settings, job, name)
         with job.stage(f"scores, {name}"):
             scores[name] = scored(key_draws, samples, codes)
     arrays = {
@@ -96,19 +71,12 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
     }
     metrics = {
         "player": settings.player,
-        "members": members(preset.game, trained, settings),
+        "members": maze_dictionaries.members(
+            trained, settings, maze_world_model.places(preset.game.layout)
+        ),
         "scores": scores,
     }
     return Result(metrics, arrays, make_checks(metrics), table(metrics))
-
-
-def members(
-    game: MazeGame, model: Transformer, settings: Settings
-) -> list[tuple[str, int, float]]:
-    """Place, layer (counted from 1) and k of every dictionary."""
-    places = maze_world_model.places(game.layout)
-    layers = range(1, model.n_layers + 1)
-    return [(place, layer, k) for place in places for layer in layers for k in settings.ks]
 
 
 def read(
@@ -118,17 +86,20 @@ def read(
     mean of the training rows and in units of the root of their mean square.
     """
     keys = jax.random.split(jax.random.clone(key))
-    sites = [transformer.site(layer, "mlp") for layer in range(model.n_layers)]
+    sites = np.array([transformer.site(layer, "mlp") for layer in range(model.n_layers)])
     pairs = []
     for token in maze_world_model.places(games[0].layout).values():
         (train, of_train), (test, of_test) = (
-            streams(jax.random.clone(key), MazeResidual(game, model, token), n_mazes)
-            for key, game in zip(keys, games, strict=True)
+            streams(jax.random.clone(one), MazeResidual(game, model, token), n_mazes)
+            for one, game in zip(keys, games, strict=True)
         )
+        train, test = train[sites], test[sites]
         mean = train.mean(axis=1, keepdims=True)
-        size = jnp.sqrt(jnp.square(train - mean).mean(axis=(1, 2), keepdims=True))
+        size = jnp.sqrt(jnp.square(train - mean).mean(axis=(1, 2), keepdims=True) + 1e-12)
         train, test = ((x - mean) / size for x in (train, test))
-        pairs += [(Rows(train[s], of_train), Rows(test[s], of_test)) for s in sites]
+        pairs += [
+            (Rows(x, of_train), Rows(y, of_test)) for x, y in zip(train, test, strict=True)
+        ]
     return pairs
 
 
@@ -137,9 +108,15 @@ def streams(
 ) -> tuple[Float[Array, "site maze d_model"], Array]:
     """The stream of `n_mazes` mazes, rounded up to whole blocks, and their connections."""
     block = min(AT_ONCE, n_mazes)
-    draw = jax.jit(lambda key: world.streams(key, block))
-    x, present = zip(*map(draw, jax.random.split(key, -(-n_mazes // block))), strict=True)
+    keys = jax.random.split(key, -(-n_mazes // block))
+    x, present = zip(*(draw(world, one, block) for one in keys), strict=True)
     return jnp.concatenate(x, axis=1), jnp.concatenate(present) > 0
+
+
+@partial(jax.jit, static_argnames="block")
+def draw(world: MazeResidual, key: Key[Array, ""], block: int) -> tuple[Array, Array]:
+    """The stream of one block of mazes."""
+    return world.streams(key, block)
 
 
 def scored(
@@ -147,11 +124,13 @@ def scored(
     samples: list[tuple[Rows, Rows]],
     codes: list[tuple[Array, Array]],
 ) -> dict[str, Any]:
-    """For open connections and for walls: one row per dictionary, one probe per pair of
-    samples; which dictionary is best is decided on the training mazes.
+    """For open connections and for walls: one row per dictionary, and one per pair of
+    samples of what a ridge regression reads; both choose their thresholds in the same way.
+    Which dictionary is best is decided on the training mazes.
     """
     found = {}
     n_ks = len(codes) // len(samples)
+    answers = [read_all(*pair) for pair in samples]
     for kind in KINDS:
         truths = [(of_kind(kind, train), of_kind(kind, test)) for train, test in samples]
         rows = [
@@ -159,12 +138,23 @@ def scored(
             for i, both in enumerate(codes)
         ]
         probes = [
-            probe(jax.random.clone(key), pair, truth)
-            for pair, truth in zip(samples, truths, strict=True)
+            score(jax.random.clone(key), (turned(kind, train), turned(kind, test)), truth)
+            for (train, test), truth in zip(answers, truths, strict=True)
         ]
         best = max(range(len(rows)), key=lambda i: rows[i]["train"])
         found[kind] = {"rows": rows, "best": best, "probes": probes}
     return found
+
+
+def read_all(train: Rows, test: Rows) -> tuple[Array, Array]:
+    """Answers of a ridge regression on all of x, for both samples."""
+    answer = maze_dictionaries.ridge_answers(train)
+    return jnp.asarray(answer(train), jnp.float32), jnp.asarray(answer(test), jnp.float32)
+
+
+def turned(kind: str, answers: Array) -> Array:
+    """The answers for open connections, or one less them for walls; not below 0."""
+    return jnp.maximum(answers if kind == "open" else 1 - answers, 0)
 
 
 def of_kind(kind: str, rows: Rows) -> Array:
@@ -185,25 +175,6 @@ def score(
         "corrected": tuple(found["corrected"]),
         "latents": len(np.unique(chosen.latent)),
     }
-
-
-def probe(
-    key: Key[Array, ""],
-    samples: tuple[Rows, Rows],
-    truth: tuple[Array, Array],
-    ridge: float = 1e-4,
-) -> dict[str, Any]:
-    """F1 of ridge regression on all of x, the answer for each connection cut at 1/2."""
-    x, unseen = (
-        np.column_stack([rows.x, np.ones(len(rows.x))]).astype(float) for rows in samples
-    )
-    gram = x.T @ x + ridge * len(x) * np.eye(x.shape[1])
-    answers = unseen @ np.linalg.solve(gram, x.T @ np.asarray(truth[0], float))
-    n = answers.shape[1]
-    cut = Detectors(0, np.arange(n), np.full(n, 0.5, np.float32), np.ones(n, bool))
-    held_out = Sample(jnp.asarray(answers, jnp.float32), truth[1])
-    found = coverage.corrected(key, cut, held_out)
-    return {"f1": tuple(found["coverage"]), "corrected": tuple(found["corrected"])}
 
 
 def make_checks(metrics: dict[str, Any]) -> list[Check]:
@@ -263,7 +234,7 @@ EXPERIMENT = Experiment(
     question="Do latents at one token hold the maze that linear probes read there?",
     source="Ivanitskiy et al. 2023, arXiv 2312.02566; Spies et al. 2024, arXiv 2412.11867",
     minutes=3,
-    settings=Settings(),
+    settings=Settings(ks=(8.0, 16.0, 32.0), steps=1_000, n_mazes=4_096),
     quick=Settings(ks=(16.0,), steps=200, n_mazes=1_024),
     run=run,
     figures=(figure,),

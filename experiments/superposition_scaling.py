@@ -4,15 +4,17 @@ r"""How does the loss fall with width, with and without superposition?
 relu(x W W^T + b) with n features of frequency p_i ~ 1 / i^(1 + alpha), one of them present
 on average, uniform on [0, 2]. Weight decay on W decides how much superposition there is.
 Positive decay leaves the rare features out (weak superposition): the loss is theirs,
-about sum_{i > m} p_i, and falls as m^-alpha. Negative decay pulls every row of W to norm 1
-(strong superposition): the loss is interference and falls as 1 / m whatever alpha.
+about sum_{i > m} p_i, and falls as m^-alpha (for finite n faster, as that sum does).
+Negative decay pulls every row of W to norm 1 (strong superposition): the loss is
+interference and falls as 1 / m for a broad range of alpha.
 
 From the authors' code: n = 1,000, rows N(0, 1/m), biases N(0, 1), Adam with rate 0.01 after
 a warm-up, cosine to a twentieth, decay -1 or 1. Smaller here: 4,000 steps of 1,024 samples
 (20,000 of 2,048), four widths (six) and four alphas (nine). Shorter training gives flatter
 lines: with 2,000 steps of 512 samples the slopes at alpha 0 and 0.3 were -0.72 and -0.83,
-with these sizes -0.86 and -0.91 (seed 40, the trial). Gradients of rare features are
-smaller than Adam's usual 1e-8, which here is 1e-15. The authors' size, best on a GPU:
+with these sizes -0.86 and -0.91 (seed 40, the trial). The checks allow 0.15 on either side,
+a choice. Gradients of rare features are smaller than Adam's usual 1e-8, which here is
+1e-15: this is not the authors' and may matter. The authors' size, best on a GPU:
 
     python -m experiments superposition_scaling --set steps=20000 \
         --set batch_size=2048 --set "hidden=10,15,25,39,63,100" \
@@ -21,8 +23,9 @@ smaller than Adam's usual 1e-8, which here is 1e-15. The authors' size, best on 
 Run:     python -m experiments superposition_scaling
 Takes:   about 10 minutes on two cores, reckoned from a run beside other work
 Expect:  strong superposition: slopes of -0.89, -1.11, -1.18 and -1.05 at alpha 0, 0.3, 0.6
-         and 1 (seed 41), near -1 as published. Weak superposition is not reproduced at this
-         size: slopes of -0.12, -0.29, -0.52 and -0.45, of which the last misses its band.
+         and 1 (seed 41), where -1 is published. Weak superposition is not reproduced at
+         this size: slopes of -0.12, -0.29, -0.52 and -0.45, and both checks fail (-0.68 and
+         -1.02 for the features left out at alpha 0.6 and 1).
          A decay of 1 leaves 1 to 12 features where 10 to 100 fit, not always the most
          frequent ones, at 1.4 to 38 times the loss of holding those
 """
@@ -224,13 +227,14 @@ def make_checks(metrics: dict[str, Any]) -> list[Check]:
     checks = []
     for i, alpha in enumerate(metrics["alpha"]):
         strong, weak = (metrics["slope"][regime][i] for regime in DECAYS)
+        left_out = metrics["slope_of_left_out"][i]
         if alpha <= 0.3:
             name = f"strong superposition, alpha {alpha:g}: slope"
             checks.append(Check(name, strong, -1.15, -0.85, f"{PAPER}: loss ~ 1 / m"))
         if alpha >= 0.6:
             name = f"weak superposition, alpha {alpha:g}: slope"
-            law = f"{PAPER}: loss ~ m^-alpha"
-            checks.append(Check(name, weak, -alpha - 0.15, -alpha + 0.15, law))
+            law = f"{PAPER}: the loss is that of the features left out"
+            checks.append(Check(name, weak, left_out - 0.15, left_out + 0.15, law))
     return checks
 
 

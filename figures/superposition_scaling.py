@@ -26,7 +26,8 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
         panel.minorticks_off()
         panel.set_xticks(m, [f"{value}" for value in m])
         panel.set_xlabel("hidden dimensions m (log scale)")
-    low, high = loss.min() / 1.5, loss.max() * 1.5
+    low = min(loss.min(), arrays["left_out"].min()) / 1.5
+    high = loss.max() * 1.5
     for panel in panels:
         panel.set_ylim(low, high)
     panels[0].plot(
@@ -45,6 +46,7 @@ def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     slopes.axhline(-1, color=style.BLACK, ls="--", lw=1, label="strong: -1")
     ends = np.array([0, max(1, alpha.max())])
     slopes.plot(ends, -ends, ":", color=style.BLACK, lw=1, label="weak: -alpha")
+    slopes.set_title("slopes")
     slopes.set_xlabel("alpha: frequencies fall as $1 / i^{1 + \\alpha}$")
     slopes.set_ylabel("slope of log loss against log m")
     slopes.legend()

@@ -22,11 +22,12 @@ PLACES = {"second cell": 2, "semicolon": 3}  # within the four tokens of a slot
 
 @struct.dataclass
 class Rows:
-    """Rows of a stream, with the connection that was just read; drawn with replacement.
+    """Rows of a stream with what is true of them; drawn with replacement.
 
     Attributes:
         x: [row, d_model].
-        connection: [row, connection], at most one is true.
+        connection: [row, connection]: in a list, the one that was just read, if any; at
+            a token that follows the list, all that are open.
     """
 
     x: Array

@@ -59,7 +59,7 @@ def check(
     )
     key_init, key_x, key_after = jax.random.split(key, 3)
     x = example(key_x)
-    params = jax.jit(dictionary.init, static_argnums=1)(key_init, D_MODEL)
+    params = _init(dictionary, key_init)
     check_shapes(dictionary, params, x)
     check_deterministic(dictionary, key_init, params)
     check_rows_are_independent(dictionary, params, x)
@@ -88,11 +88,8 @@ def check_shapes(dictionary: Dictionary, params: Any, x: Any) -> None:
 
 def check_deterministic(dictionary: Dictionary, key: Key[Array, ""], params: Any) -> None:
     """The same key gives the same weights, another key others."""
-    init = jax.jit(dictionary.init, static_argnums=1)
-    again, other = (
-        init(jax.random.clone(key), D_MODEL),
-        init(jax.random.fold_in(key, 1), D_MODEL),
-    )
+    again = _init(dictionary, jax.random.clone(key))
+    other = _init(dictionary, jax.random.fold_in(key, 1))
     _require(
         _equal(params, again), "init gave other weights for the same key; use only the key"
     )
@@ -203,6 +200,11 @@ def check_recovers(
         f"mcc_dec is {reached:.3f} after {n_steps} steps, expected at least {mcc_dec}; "
         "look at dead latents, the learning rate and the penalty",
     )
+
+
+def _init(dictionary: Dictionary, key: Key[Array, ""]) -> Any:
+    """The weights, traced anew at each call: a draw that is not of the key then differs."""
+    return jax.jit(lambda key: dictionary.init(key, D_MODEL))(key)
 
 
 def _source(x: Any) -> Any:

@@ -60,6 +60,7 @@ WRONG = {
     "the least important held": ({"dense": [1.0, 0.9, 0.1]}, "highest mean capacity"),
     "the most important shared": ({"dense": [0.9, 0.9, 0.0]}, "lowest mean capacity"),
     "less sharing when sparse": ({"dense": SPARSE, "sparse": DENSE}, "least rise"),
+    "no rise": ({"dense": [1.0, 0.5, 0.5]}, "least rise of the share of fractions"),
     "few share when sparse": ({"sparse": [1.0, 0.96, 0.5]}, "share of fractions"),
     "an uneven block": (
         {"vertices": np.array([[1.0, 0.0], [0.6, 0.8], [0.8, 0.6]])},

@@ -7,7 +7,8 @@ import pytest
 
 from experiments import maze_path_start
 from experiments.experiment import Job
-from experiments.maze_path_start import MODELS, Settings
+from experiments.maze_dictionaries import Settings
+from experiments.maze_path_start import MODELS
 from synthetic import random
 from toymodels import maze_models, pretrained
 from toymodels.maze_listing import Rows
@@ -50,14 +51,16 @@ def test_walls_that_are_latents_score_1_as_walls():
 
 
 def test_a_probe_of_noise_scores_as_a_latent_that_is_always_on():
-    """Without a word on the maze its answers are the base rate, above a half."""
+    """Without a word on the maze its answers are the base rate, also for walls."""
     noise = tuple(
         Rows(jax.random.normal(random.key(k), (N, 5)), mazes(k + 2).connection)
         for k in (4, 5)
     )
-    truth = tuple(rows.connection for rows in noise)
-    found = maze_path_start.probe(random.key(8), noise, truth)
-    assert found["corrected"][0] == pytest.approx(0, abs=0.03)
+    codes = tuple(jnp.ones((N, 1)) for _ in noise)
+    found = maze_path_start.scored(random.key(8), [noise], [codes])
+    for kind in maze_path_start.KINDS:
+        corrected = found[kind]["probes"][0]["corrected"][0]
+        assert corrected == pytest.approx(0, abs=0.03)
 
 
 @pytest.mark.slow

@@ -49,7 +49,7 @@ def test_what_is_left_out_is_its_variance():
 
 def test_the_two_laws_pass_and_their_exchange_fails():
     laws = {"strong": [-1.0, -1.3], "weak": [-0.2, -1.0]}
-    metrics = {"alpha": [0.0, 1.0], "slope": laws}
+    metrics = {"alpha": [0.0, 1.0], "slope": laws, "slope_of_left_out": [-0.3, -1.02]}
     assert all(check.passed for check in scaling.make_checks(metrics))
     metrics["slope"] = {"strong": laws["weak"], "weak": [-1.0, -0.5]}
     assert not any(check.passed for check in scaling.make_checks(metrics))

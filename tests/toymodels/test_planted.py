@@ -111,7 +111,7 @@ def test_the_gradient_is_that_of_finite_differences():
             ),
         )
         value = jax.jit(lambda model: own.loss(model, batch)[0])
-        check_grads(jax.jit(value), (model,), order=1, modes=["rev"], rtol=1e-5, eps=1e-6)
+        check_grads(value, (model,), order=1, modes=["rev"], rtol=1e-5, eps=1e-6)
 
 
 def test_without_weight_it_is_the_next_token_loss():

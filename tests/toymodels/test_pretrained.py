@@ -52,7 +52,7 @@ def test_half_precision_comes_back_as_it_was_rounded(tmp_path, model):
 def test_an_unknown_name():
     with pytest.raises(
         ValueError,
-        match=r"no trained model 'othello_huge' in .*, only .*maze_small.*; choose one",
+        match=r"no trained model 'othello_huge' in .*, but .*maze_small.*; choose one",
     ):
         pretrained.load("othello_huge")
 
@@ -65,7 +65,9 @@ def test_a_changed_file(folder):
 
 
 def test_no_file(tmp_path):
-    with pytest.raises(ValueError, match=r"'othello_tiny' in .*, only none; train it with"):
+    with pytest.raises(
+        ValueError, match=r"'othello_tiny' in .*, but no other; train it with"
+    ):
         pretrained.load("othello_tiny", tmp_path)
 
 

@@ -57,10 +57,12 @@ def load(name: str, folder: Path = FOLDER) -> Pretrained:
     """
     known = sorted(path.stem for path in folder.glob("*.json") if path.stem in PRESETS)
     if name not in known:
-        there = ", ".join(known) or "none"
-        fix = "train it with a world_model experiment" if name in PRESETS else "choose one"
+        there = ", ".join(known) or "no other"
+        fix = "choose one of these"
+        if name in PRESETS:
+            fix = "train it with a world_model experiment and give the folder of its record"
         raise ValueError(
-            f"there is no trained model {name!r} in {folder}, only {there}; {fix}"
+            f"there is no trained model {name!r} in {folder}, but {there}; {fix}"
         )
     preset = PRESETS[name]()
     card = files.read_json(folder / f"{name}.json")

@@ -279,7 +279,11 @@ class Broken:
 
     def init(self, key, d_model):
         key = jax.random.key(0) if self.fault == "ignores its key" else key
-        return TopK(self.n_latents).init(key, d_model)
+        params = TopK(self.n_latents).init(key, d_model)
+        if self.fault == "draws without a key":
+            noise = np.random.default_rng().normal(size=params.W_dec.shape)
+            params = params._replace(W_dec=params.W_dec + noise)
+        return params
 
     def encode(self, params, x):
         z = TopK(self.n_latents, k=3).encode(params, x)
@@ -302,6 +306,7 @@ class Broken:
     ("fault", "message"),
     [
         ("ignores its key", "same weights for two keys"),
+        ("draws without a key", "other weights for the same key"),
         ("batch-dependent", "alone than in its batch"),
         ("transposed", "encode gave shape"),
         ("NaN", "NaN or infinite"),
