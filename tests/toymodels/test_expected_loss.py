@@ -49,15 +49,17 @@ def test_value_and_gradient_against_sampling(n):
     W, b = generator.normal(size=(n, 2)), generator.normal(size=n) * 0.1
     importance, density = np.array([1.0, 0.5, 2.0])[:n], np.array([0.3, 0.6, 0.1])[:n]
     with jax.enable_x64(True):
-        exact, slope = jax.value_and_grad(
-            lambda p: expected_loss.expected_loss(*p, jnp.asarray(density), importance)
+        exact, slope = jax.jit(
+            jax.value_and_grad(
+                lambda p: expected_loss.expected_loss(*p, jnp.asarray(density), importance)
+            )
         )(Params(jnp.asarray(W), jnp.asarray(b)))
     law = firing.Independent(jnp.asarray(density, jnp.float32))
     batch = SparseFeatures.of_features(law).sample(random.key(0), 400_000)
     model = Bottleneck(n, 2, importance=jnp.asarray(importance, jnp.float32))
     params = Params(jnp.asarray(W, jnp.float32), jnp.asarray(b, jnp.float32))
-    sampled, gradient = jax.value_and_grad(
-        lambda p: model.loss(p, batch.features, (), jnp.int32(0))[0]
+    sampled, gradient = jax.jit(
+        jax.value_and_grad(lambda p: model.loss(p, batch.features, (), jnp.int32(0))[0])
     )(params)
     # 400,000 samples of a loss whose deviation is about twice its mean: 0.3 %; five.
     assert float(sampled) == pytest.approx(float(exact), rel=0.016)

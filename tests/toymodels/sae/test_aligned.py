@@ -62,7 +62,9 @@ def test_no_gradient_can_change_a_gain():
     x = jax.random.normal(random.key(5), (24, 6))
     dictionary = Aligned(TopK(12, k=3))
     memory = dictionary.memory(params)
-    grads = jax.grad(lambda p: dictionary.loss(p, x, memory, jnp.int32(0))[0])(params)
+    grads = jax.jit(jax.grad(lambda p: dictionary.loss(p, x, memory, jnp.int32(0))[0]))(
+        params
+    )
     along = np.sum(np.asarray(grads.W_enc).T * np.asarray(params.W_dec), axis=1)
     # Zero up to the rounding of the sums that cancel.
     assert np.abs(along).max() < 1e-5 * np.abs(grads.W_enc).max()

@@ -40,7 +40,7 @@ def test_rows_stay_within_the_slack_of_the_hull(points, slack):
 
     @jax.jit
     def step(state, key):
-        grads, outcome = jax.grad(dictionary.loss, has_aux=True)(
+        grads, outcome = jax.jit(jax.grad(dictionary.loss, has_aux=True))(
             state.params, x, state.memory, state.step
         )
         updates, opt = optimizer.update(grads, state.opt, state.params)

@@ -87,8 +87,8 @@ def test_a_batch_of_one_is_topk():
     def value(dictionary, memory):
         return lambda params: dictionary.loss(params, x, memory, jnp.int32(3))[0]
 
-    found = jax.value_and_grad(value(ours, Memory(quiet, jnp.zeros(()))))(params)
-    expected = jax.value_and_grad(value(theirs, quiet))(plain)
+    found = jax.jit(jax.value_and_grad(value(ours, Memory(quiet, jnp.zeros(())))))(params)
+    expected = jax.jit(jax.value_and_grad(value(theirs, quiet)))(plain)
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=False):
         np.testing.assert_array_equal(a, b)
 
@@ -147,7 +147,9 @@ def test_aux_reaches_dead_latents_only_and_the_threshold_has_no_gradient():
 
     def gradient(aux):
         dictionary = BatchTopK(12, k=2, aux=aux)
-        return jax.grad(lambda p: dictionary.loss(p, x, memory, jnp.int32(0))[0])(params)
+        return jax.jit(jax.grad(lambda p: dictionary.loss(p, x, memory, jnp.int32(0))[0]))(
+            params
+        )
 
     with_aux, without = gradient(1.0), gradient(0.0)
     for name, living in [

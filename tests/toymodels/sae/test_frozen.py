@@ -38,7 +38,7 @@ def trained(dictionary, x):
         def loss(params):
             return dictionary.loss(params, x, state.memory, state.step)
 
-        grads, outcome = jax.grad(loss, has_aux=True)(state.params)
+        grads, outcome = jax.jit(jax.grad(loss, has_aux=True))(state.params)
         updates, opt = optimizer.update(grads, state.opt, state.params)
         moved = optax.apply_updates(state.params, updates)
         state = replace(state, params=moved, opt=opt, memory=outcome.memory)

@@ -101,15 +101,17 @@ def test_the_gates_loss_leaves_the_decoder_alone(x):
     """W_dec learns from the reconstruction only, whatever the gates say."""
     params = drawn()
     dictionary = Gated(9, sparsity=0.4, aux=0.0)
-    total = jax.grad(lambda p: loss_of(dictionary, p, x)[0])(params)
-    alone = jax.grad(lambda p: loss_of(dictionary, p, x)[1].metrics["squared_error"])(
-        params
-    )
+    total = jax.jit(jax.grad(lambda p: loss_of(dictionary, p, x)[0]))(params)
+    alone = jax.jit(
+        jax.grad(lambda p: loss_of(dictionary, p, x)[1].metrics["squared_error"])
+    )(params)
     np.testing.assert_allclose(total.W_dec, alone.W_dec, rtol=1e-5, atol=1e-6)
     # b_dec is also subtracted before the gates; blind gates show what is left.
     blind = params._replace(W_enc=0 * params.W_enc)
-    total = jax.grad(lambda p: loss_of(dictionary, p, x)[0])(blind)
-    alone = jax.grad(lambda p: loss_of(dictionary, p, x)[1].metrics["squared_error"])(blind)
+    total = jax.jit(jax.grad(lambda p: loss_of(dictionary, p, x)[0]))(blind)
+    alone = jax.jit(
+        jax.grad(lambda p: loss_of(dictionary, p, x)[1].metrics["squared_error"])
+    )(blind)
     np.testing.assert_allclose(total.b_dec, alone.b_dec, rtol=1e-5, atol=1e-6)
     # And the gates do learn from it.
     assert float(jnp.abs(total.b_gate).max()) > 0.1
@@ -122,7 +124,7 @@ def test_magnitudes_pay_no_penalty(x):
 
     def gradients(sparsity):
         dictionary = Gated(9, sparsity=sparsity, aux=0.0)
-        return jax.grad(lambda p: loss_of(dictionary, p, x)[0])(params)
+        return jax.jit(jax.grad(lambda p: loss_of(dictionary, p, x)[0]))(params)
 
     free, paying = gradients(0.0), gradients(5.0)
     np.testing.assert_array_equal(free.b_mag, paying.b_mag)
@@ -154,7 +156,7 @@ def test_dead_latents_come_back_through_their_gates():
         def loss(params):
             return dictionary.replace(aux=weight).loss(params, x, memory, jnp.int32(0))[0]
 
-        return jax.grad(loss)(params)
+        return jax.jit(jax.grad(loss))(params)
 
     memory = jnp.where(dead, 11, 0)
     with_aux, without = gradient(1.0, memory), gradient(0.0, memory)

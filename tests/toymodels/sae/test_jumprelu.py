@@ -80,7 +80,7 @@ def test_pseudo_gradients_by_their_definition(to_input, bandwidth):
         def total(z_pre, threshold):
             return jnp.sum(weight * function(z_pre, threshold, bandwidth, to_input))
 
-        return jax.grad(total, (0, 1))(jnp.asarray(z_pre), jnp.asarray(threshold))
+        return jax.jit(jax.grad(total, (0, 1)))(jnp.asarray(z_pre), jnp.asarray(threshold))
 
     slope = weight * kernel / bandwidth
     to_z, to_threshold = gradients(heaviside)
@@ -116,7 +116,7 @@ def test_gradient_of_mean_l0_is_its_smoothed_finite_difference():
     def share_above(level):
         return np.mean(np.asarray(z_pre, np.float64) > level)
 
-    found = float(jax.grad(mean_l0)(theta)[0])
+    found = float(jax.jit(jax.grad(mean_l0))(theta)[0])
     difference = (share_above(0.7 + eps / 2) - share_above(0.7 - eps / 2)) / eps
     # The same 400,000 samples; float32 edges of the window move a few of them.
     assert found == pytest.approx(difference, rel=1e-3)
@@ -133,7 +133,7 @@ def test_gradient_of_mean_code_is_its_smoothed_finite_difference():
     def mean_code(theta):
         return jnp.mean(jump(z_pre, theta, 0.2, 0.0))
 
-    found = float(jax.grad(mean_code)(jnp.array([0.7]))[0])
+    found = float(jax.jit(jax.grad(mean_code))(jnp.array([0.7]))[0])
     values = np.asarray(z_pre, np.float64)
     above = [np.mean(values * (values > level)) for level in (0.8, 0.6)]
     difference = (above[0] - above[1]) / 0.2
@@ -192,7 +192,7 @@ def test_quadratic_pulls_thresholds_from_both_sides(by_hand):
             memory = dictionary.memory(params)
             return dictionary.loss(params, x, memory, jnp.int32(0))[0]
 
-        return np.asarray(jax.grad(loss)(by_hand).threshold)
+        return np.asarray(jax.jit(jax.grad(loss))(by_hand).threshold)
 
     assert (gradient(0.1) < 0).all()
     assert (gradient(3.0) > 0).all()
@@ -219,7 +219,9 @@ def test_adam_moves_small_and_large_thresholds_alike(start):
     def loss(params):
         return dictionary.loss(params, x, state.memory, state.step)[0]
 
-    after = moved(state, jax.grad(loss)(params), optimizer, dictionary, x).params.threshold
+    after = moved(
+        state, jax.jit(jax.grad(loss))(params), optimizer, dictionary, x
+    ).params.threshold
     # float32 rounding of 1 - 1e-3, and Adam's own of its bias correction.
     np.testing.assert_allclose(np.abs(after - start), 1e-3, rtol=2e-3)
 
@@ -254,8 +256,8 @@ def test_scale_carries_the_loss_to_other_units():
         quiet = dictionary.memory(params).at[3].set(10**6)  # a dead one has units too
         return dictionary.loss(params, x, quiet, jnp.int32(0))[0]
 
-    value, grads = jax.value_and_grad(loss, 1)(one, params, x)
-    value_s, grads_s = jax.value_and_grad(loss, 1)(other, scaled, s * x)
+    value, grads = jax.jit(jax.value_and_grad(loss, 1))(one, params, x)
+    value_s, grads_s = jax.jit(jax.value_and_grad(loss, 1))(other, scaled, s * x)
     np.testing.assert_allclose(value_s, s**2 * value, rtol=1e-6)
     for found, leaf, unit in zip(grads_s, grads, units, strict=True):
         np.testing.assert_allclose(found * unit, s**2 * leaf, rtol=1e-5, atol=1e-5)
@@ -292,7 +294,7 @@ def test_a_window_that_reaches_zero_holds_the_threshold(bandwidth, falls):
     low, high = max(0.2 - eps / 2, 0), 0.2 + eps / 2
     share = (high - low + 7 * (eps > 0.4)) / 8
     expected = 0.2 / eps * (0.2**2 - low**2) / 8 - 0.0025 / eps * share
-    found = float(jax.grad(loss)(params).threshold[0])
+    found = float(jax.jit(jax.grad(loss))(params).threshold[0])
     assert found == pytest.approx(expected, rel=0.02)  # sums over steps of 0.001
     assert (found > 0) == falls
 
@@ -307,7 +309,7 @@ def test_dead_latents_out_of_reach_come_nearer():
     def loss(params):
         return dictionary.loss(params, x, memory, jnp.int32(0))[0]
 
-    value, grads = jax.value_and_grad(loss)(params)
+    value, grads = jax.jit(jax.value_and_grad(loss))(params)
     z_pre = np.asarray(params.W_enc).sum(0)
     # Nothing is on: the error is |x|^2; half of what is missing is added.
     assert float(value) == pytest.approx(3 + 0.5 * (9 - z_pre[0]), rel=1e-6)

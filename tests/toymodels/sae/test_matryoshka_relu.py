@@ -61,7 +61,7 @@ def fitted(dictionary, x, steps=1_000):
 
     def step(i, carry):
         params, opt = carry
-        grads = jax.grad(lambda p: dictionary.loss(p, x, (), i)[0])(params)
+        grads = jax.jit(jax.grad(lambda p: dictionary.loss(p, x, (), i)[0]))(params)
         updates, opt = optimizer.update(grads, opt, params)
         return optax.apply_updates(params, updates), opt
 

@@ -121,7 +121,7 @@ def test_no_gradient_goes_along_a_decoder_row():
     def loss(params):
         return dictionary.loss(params, x, dictionary.memory(params), jnp.int32(0))[0]
 
-    gradient = jax.grad(loss)(params).W_dec
+    gradient = jax.jit(jax.grad(loss))(params).W_dec
     along = jnp.sum(gradient * params.W_dec, axis=1)
     # Zero up to the rounding of the sums that cancel.
     assert float(jnp.abs(along).max() / jnp.abs(gradient).max()) < 1e-5
@@ -146,8 +146,8 @@ def test_small_weights_written_out_give_the_same_loss_and_gradients():
         return dictionary.loss(params, x, dictionary.memory(params), jnp.int32(0))[0]
 
     for found, expected in zip(
-        jax.tree.leaves(jax.value_and_grad(written_out)(params)),
-        jax.tree.leaves(jax.value_and_grad(by_products)(params)),
+        jax.tree.leaves(jax.jit(jax.value_and_grad(written_out))(params)),
+        jax.tree.leaves(jax.jit(jax.value_and_grad(by_products))(params)),
         strict=True,
     ):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)

@@ -75,7 +75,9 @@ def test_one_prefix_is_the_plain_dictionary(case):
 
     def gradient(dictionary):
         memory = dictionary.memory(params)
-        return jax.grad(lambda p: dictionary.loss(p, x, memory, jnp.int32(0))[0])(params)
+        return jax.jit(jax.grad(lambda p: dictionary.loss(p, x, memory, jnp.int32(0))[0]))(
+            params
+        )
 
     for a, b in zip(gradient(ours), gradient(plain), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)

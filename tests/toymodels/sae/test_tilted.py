@@ -17,8 +17,8 @@ def test_the_gradient_is_that_of_the_tilted_loss(tilt):
     with jax.enable_x64(True):
         errors = jnp.array([0.5, 1.0, 4.0, 0.1])
         t = tilt / errors.mean()
-        exact = jax.grad(lambda e: jnp.log(jnp.mean(jnp.exp(t * e))) / t)(errors)
-        found = jax.grad(lambda e: tilted_mean(e, tilt))(errors)
+        exact = jax.jit(jax.grad(lambda e: jnp.log(jnp.mean(jnp.exp(t * e))) / t))(errors)
+        found = jax.jit(jax.grad(lambda e: tilted_mean(e, tilt)))(errors)
         np.testing.assert_allclose(found, exact, rtol=1e-12)
         assert float(tilted_mean(errors, tilt)) == pytest.approx(float(exact @ errors))
 
@@ -26,7 +26,7 @@ def test_the_gradient_is_that_of_the_tilted_loss(tilt):
 def test_without_tilt_it_is_the_mean():
     errors = jnp.array([0.5, 1.0, 4.0, 0.1])
     assert tilted_mean(errors, 0.0) == jnp.mean(errors)
-    np.testing.assert_array_equal(jax.grad(tilted_mean)(errors, 0.0), 0.25)
+    np.testing.assert_array_equal(jax.jit(jax.grad(tilted_mean))(errors, 0.0), 0.25)
 
 
 def test_it_has_no_unit_and_no_error_is_no_trouble():
@@ -34,7 +34,7 @@ def test_it_has_no_unit_and_no_error_is_no_trouble():
     scaled = tilted_mean(1e4 * errors, 0.7)
     # A float32 division, an exponential and a sum of four.
     assert float(scaled) == pytest.approx(1e4 * float(tilted_mean(errors, 0.7)), rel=1e-5)
-    value, gradient = jax.value_and_grad(tilted_mean)(jnp.zeros(3), 1.0)
+    value, gradient = jax.jit(jax.value_and_grad(tilted_mean))(jnp.zeros(3), 1.0)
     assert value == 0
     np.testing.assert_allclose(gradient, 1 / 3, rtol=1e-6)
 

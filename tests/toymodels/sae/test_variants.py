@@ -120,7 +120,7 @@ def test_auxk_moves_dead_latents_only():
         residual = x - base.decode(params, jax.nn.relu(pre))
         return revival.auxk(residual, pre, params.W_dec, dead, 2)
 
-    grads = jax.grad(aux)(params)
+    grads = jax.jit(jax.grad(aux))(params)
     for alive in (grads.W_dec[~dead], grads.W_enc[:, ~dead], grads.b_enc[~dead]):
         np.testing.assert_array_equal(alive, 0)
     assert float(jnp.abs(grads.W_dec[dead]).max()) > 0
