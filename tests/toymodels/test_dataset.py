@@ -26,7 +26,10 @@ def parameters(n_hidden):
     return model, params._replace(b=jnp.linspace(-0.3, 0.2, N))
 
 
-@pytest.mark.parametrize(("n_rows", "n_hidden"), [(5, 2), (70, 2), (64, 3)])
+@pytest.mark.parametrize(
+    ("n_rows", "n_hidden"),
+    [(5, 2), *(pytest.param(*of, marks=pytest.mark.slow) for of in [(70, 2), (64, 3)])],
+)
 def test_loss_and_gradient_equal_the_dense_ones(n_rows, n_hidden):
     rows = sparse_rows(n_rows)
     model, params = parameters(n_hidden)

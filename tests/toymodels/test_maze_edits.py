@@ -95,6 +95,7 @@ def model():
     return maze_models.tiny().init(random.key(1))
 
 
+@pytest.mark.slow
 def test_no_shift_changes_nothing_and_a_shift_acts_at_its_place_alone(drawn, model):
     cases = drawn["swap"]
     tokens = cases.read.tokens

@@ -58,6 +58,7 @@ def test_the_truth_has_no_excess_and_nothing_illegal():
     assert float(next_token.top_n_recall(logits, drawn)) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_the_gradient_is_that_of_finite_differences():
     with jax.enable_x64(True):
         drawn = next_token.lesson(GAME, random.key(108), 2)

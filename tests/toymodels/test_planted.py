@@ -114,6 +114,7 @@ def test_the_gradient_is_that_of_finite_differences():
         check_grads(value, (model,), order=1, modes=["rev"], rtol=1e-5, eps=1e-6)
 
 
+@pytest.mark.slow
 def test_without_weight_it_is_the_next_token_loss():
     model, batch = small_model(), planting().lesson(GAME, random.key(704), 4)
     weighed = jax.jit(lambda weight: planting(weight=weight).loss(model, batch))

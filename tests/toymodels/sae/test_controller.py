@@ -90,7 +90,7 @@ def test_the_loss_is_that_of_the_variant_at_the_steered_weight():
 
 
 @pytest.mark.parametrize("sparsity", [1.0, 0.01], ids=["too large", "too small"])
-@pytest.mark.parametrize("variant", [ReLU, JumpReLU])
+@pytest.mark.parametrize("variant", [pytest.param(ReLU, marks=pytest.mark.slow), JumpReLU])
 def test_ends_within_a_tenth_of_the_target(variant, sparsity, easy_world):
     """Fresh samples have the wanted L0, and the multiplier has come a long way."""
     dictionary = Controlled(variant(8, sparsity=sparsity), 0.8)

@@ -46,6 +46,7 @@ def trained(easy_world):
     return params
 
 
+@pytest.mark.slow
 def test_the_whole_recipe_recovers_an_easy_world(trained, easy_world):
     cosines = geometry.cosines(trained.W_dec, easy_world.directions)
     assert geometry.mcc_dec(cosines) > 0.99

@@ -60,6 +60,7 @@ def test_a_run_cut_in_two_is_the_whole_run(advance, states):
         assert (np.asarray(chunks[name].bad_step) == -1).all()
 
 
+@pytest.mark.slow
 def test_each_member_ends_where_it_would_alone(advance, states, members, easy_world):
     together, chunks = advance(states, 5)
     settings = {"world": easy_world, "optimizer": OPTIMIZER, "batch_size": 16}

@@ -198,6 +198,7 @@ def test_resampling_happens_on_schedule():
     assert due == [10, 20, 30]
 
 
+@pytest.mark.slow
 def test_relu_brings_dead_latents_back(easy_world):
     """All latents start dead (bias -10); only resampling can move them."""
 

@@ -67,6 +67,7 @@ def unrolled(x, atoms, k):
     return z
 
 
+@pytest.mark.slow
 def test_gradient_against_differentiated_residuals(crowded):
     """20 steps, so that atoms are taken twice and some steps take nothing."""
     with jax.enable_x64(True):
