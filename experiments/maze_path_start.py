@@ -14,12 +14,12 @@ there and spread over latents. Floor: the model before training.
 
 Run:     python -m experiments maze_path_start
 Takes:   about 3 minutes on one of two cores, the other at work
-Expect:  probes read the open connections, with a corrected F1 of 0.63 at the end of the list
-         (0.56 before training) and 0.48 at <PATH_START>; single latents do not hold them:
-         at best -0.22, and 0.09 for walls, against -0.21 and 0.15 before training. So three
-         of the four checks fail (seed 1): the effect reported for larger models does not
-         appear in this player. A first run (seed 0) had k = 4 and 12, fewer than the 15 open
-         connections, and asked for open connections alone: -0.58
+Expect:  probes read the open connections, with a corrected F1 of 0.63 at the end of the
+         list (0.56 before training) and 0.48 at <PATH_START>; single latents do not hold
+         them: at best -0.22, and 0.09 for walls, against -0.21 and 0.15 before training. So
+         three of the four checks fail (seed 1): the effect reported for larger models does
+         not appear in this player. A first run (seed 0) had k = 4 and 12, fewer than the 15
+         open connections, and asked for open connections alone: -0.58
 """
 
 from functools import partial
