@@ -286,7 +286,7 @@ EXPERIMENT = Experiment(
     source="Chanin & Garriga-Alonso 2025, Sparse but Wrong (arXiv 2508.16560)",
     minutes=4,
     settings=Settings(),
-    quick=Settings(ks=(5, 9, 11, 14), n_seeds=3, steps=3_000),
+    quick=Settings(ks=(5, 9, 11, 12, 14), n_seeds=3, steps=3_000),
     run=run,
     figures=(fifty_figure,),
     expect="Below k = 11 trained dictionaries have less error than the true one cut to the "
