@@ -19,7 +19,7 @@ Expect:  probes read the open connections, with a corrected F1 of 0.63 at the en
          them: at best -0.22, and 0.09 for walls, against -0.21 and 0.15 before training. So
          three of the four checks fail (seed 1): the effect reported for larger models does
          not appear in this player. A first run (seed 0) had k = 4 and 12, fewer than the 15
-         open connections, and asked for open connections alone: -0.58
+         open connections, and asked for open connections alone: both checks failed
 """
 
 from functools import partial

@@ -11,10 +11,10 @@ interference and falls as 1 / m for a broad range of alpha.
 From the authors' code: n = 1,000, rows N(0, 1/m), biases N(0, 1), Adam with rate 0.01 after
 a warm-up, cosine to a twentieth, decay -1 or 1. Smaller here: 4,000 steps of 1,024 samples
 (20,000 of 2,048), four widths (six) and four alphas (nine). Shorter training gives flatter
-lines: with 2,000 steps of 512 samples the slopes at alpha 0 and 0.3 were -0.72 and -0.83,
-with these sizes -0.86 and -0.91 (seed 40, the trial). The checks allow 0.15 on either side,
-a choice. Gradients of rare features are smaller than Adam's usual 1e-8, which here is
-1e-15: this is not the authors' and may matter. The authors' size, best on a GPU:
+lines: with `--seed 40 --set alpha=0,0.3`, the trial, strong slopes are -0.86 and -0.91, and
+with `--set steps=2000 --set batch_size=512` -0.72 and -0.83. The checks allow 0.15 on
+either side, a choice. Gradients of rare features are smaller than Adam's usual 1e-8, which
+here is 1e-15: this is not the authors' and may matter. The authors' size, best on a GPU:
 
     python -m experiments superposition_scaling --set steps=20000 \
         --set batch_size=2048 --set "hidden=10,15,25,39,63,100" \
@@ -25,9 +25,9 @@ Takes:   about 10 minutes on two cores, reckoned from a run beside other work
 Expect:  strong superposition: slopes of -0.89, -1.11, -1.18 and -1.05 at alpha 0, 0.3, 0.6
          and 1 (seed 41), where -1 is published. Weak superposition is not reproduced at
          this size: slopes of -0.12, -0.29, -0.52 and -0.45, and both checks fail (-0.68 and
-         -1.02 for the features left out at alpha 0.6 and 1).
-         A decay of 1 leaves 1 to 12 features where 10 to 100 fit, not always the most
-         frequent ones, at 1.4 to 38 times the loss of holding those
+         -1.02 for the features left out at alpha 0.6 and 1). In the record's arrays a decay
+         of 1 leaves 0 to 12 rows longer than 1/2 where 10 to 100 fit, not always those of
+         the most frequent features, at 1.4 to 38 times the loss of holding these
 """
 
 from dataclasses import dataclass
