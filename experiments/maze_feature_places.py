@@ -114,7 +114,7 @@ def kinds(settings: Settings, seed: int) -> Iterator[tuple[tuple, Preset, str, K
     """Place in the arrays, preset, name and key of every player. Players of one seed see
     the same mazes, whatever their loss.
     """
-    preset = pretrained.PRESETS[settings.player]()
+    preset = pretrained.preset(settings.player)
     preset = replace(preset, n_steps=settings.steps or preset.n_steps)
     keys = jax.random.split(random.key(seed), settings.n_seeds)
     for i, position in enumerate(settings.positions):
@@ -207,7 +207,7 @@ EXPERIMENT = Experiment(
         positions=("learned",),
         weights=(0.0, 0.1),
         n_seeds=1,
-        steps=400,
+        steps=800,
         n_mazes=512,
         n_rows=2_048,
         n_test=2_048,

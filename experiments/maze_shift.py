@@ -53,13 +53,13 @@ class Settings:
     """Attributes:
     size: cells in a row.
     trained_on: names of this module's LAWS.
-    steps: updates of 64 mazes each.
+    steps: updates of 32 mazes each.
     n_mazes: of each test.
     """
 
     size: int = 3
     trained_on: tuple[str, ...] = ("Kruskal", "depth-first", "corridors", "percolated")
-    steps: int = 1_500
+    steps: int = 3_000
     n_mazes: int = 1_024
 
 
@@ -144,7 +144,7 @@ EXPERIMENT = Experiment(
     source="stated goal; Ivanitskiy et al. 2023, arXiv 2312.02566, for 6 x 6 cells",
     minutes=7,
     settings=Settings(),
-    quick=Settings(trained_on=("corridors",), steps=200, n_mazes=256),
+    quick=Settings(trained_on=("corridors",), steps=400, n_mazes=256),
     run=run,
     figures=(figure,),
     expect="Players are at home on their own mazes; a player of corridors fails where "

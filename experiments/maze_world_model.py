@@ -74,8 +74,8 @@ class Settings:
     player: str = "maze_tiny"
     steps: int = 0
     n_mazes: int = 1_024
-    n_rows: int = 16_384
-    n_test: int = 8_192
+    n_rows: int = 8_192
+    n_test: int = 4_096
     ridge: float = 1e-4
     n_drawn: int = 3
 
@@ -84,7 +84,7 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
     key_train = random.key(seed)
     keys = jax.random.split(jax.random.fold_in(jax.random.clone(key_train), 1), 6)
     key_loss, key_walks, key_control, key_probes, key_shared, key_drawn = keys
-    preset = pretrained.PRESETS[settings.player]()
+    preset = pretrained.preset(settings.player)
     preset = replace(preset, n_steps=settings.steps or preset.n_steps)
     test = maze_models.held_out(preset.game)
     with job.stage("model"):
@@ -250,7 +250,7 @@ EXPERIMENT = Experiment(
     source="Ivanitskiy et al. 2023, arXiv 2312.02566; Spies et al. 2024, arXiv 2412.11867",
     minutes=2,
     settings=Settings(),
-    quick=Settings(steps=500, n_mazes=512, n_rows=4_096, n_test=4_096),
+    quick=Settings(steps=1_000, n_mazes=512, n_rows=4_096, n_test=4_096),
     run=run,
     figures=(maze_probes,),
     expect="The loss falls, first as the model learns what a list looks like, then as it "

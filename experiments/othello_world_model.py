@@ -86,7 +86,7 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
     key_train = random.key(seed)
     keys = jax.random.split(jax.random.fold_in(jax.random.clone(key_train), 1), 4)
     key_control, key_loss, key_probes, key_boards = keys
-    preset = pretrained.PRESETS[settings.player]()
+    preset = pretrained.preset(settings.player)
     preset = replace(preset, n_steps=settings.steps or preset.n_steps)
     with job.stage("model"):
         model, history = preset.train(

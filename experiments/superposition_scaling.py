@@ -48,9 +48,9 @@ from toymodels import fit, superposition
 from toymodels.superposition import ensembles
 
 PAPER = "Liu, Liu and Gore 2025"
-DECAYS = {"strong": -1.0, "weak": 1.0}
 LARGEST_VALUE = 2.0
-SMALLER_THAN_ANY_GRADIENT = 1e-15  # of features this rare; the usual 1e-8 is larger
+REPRESENTED = 0.5  # a row's norm; they gather at 0 and 1
+LARGEST_FLAT, SMALLEST_STEEP = 0.3, 0.6  # alpha, where either law is asked for
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ class Settings:
     alpha: the frequencies fall as 1 / i^(1 + alpha).
     steps, batch_size: fresh samples; alphas see the same random numbers.
     learning_rate, warm_up: the rate's peak, and the share of steps until it.
-    decay: strength of the weight decay of either sign.
+    decay: of the weights; negative for growth to unit rows.
+    start: for each decay, the factor on the authors' initial weights and biases.
     n_samples: on which the final losses rest.
     """
 
@@ -72,19 +73,22 @@ class Settings:
     batch_size: int = 1_024
     learning_rate: float = 0.01
     warm_up: float = 0.1
-    decay: float = 1.0
+    decay: tuple[float, ...] = (-1.0, 0.2, 0.56, 1.0)
+    start: tuple[float, ...] = (1.0, 0.1, 0.1, 0.1)
     n_samples: int = 1 << 15
 
 
 @struct.dataclass
 class NoisyBias:
-    """A bottleneck model whose biases start as N(0, 1).
+    """A bottleneck model whose biases start as N(0, bias_scale^2).
 
     Attributes:
         model: the rest of it.
+        bias_scale: a leaf.
     """
 
     model: superposition.Bottleneck
+    bias_scale: float
 
     @property
     def n_features(self) -> int:
@@ -93,7 +97,7 @@ class NoisyBias:
     def init(self, key: Key[Array, ""]) -> superposition.Params:
         key_W, key_b = jax.random.split(key)
         return self.model.init(key_W)._replace(
-            b=jax.random.normal(key_b, (self.n_features,))
+            b=self.bias_scale * jax.random.normal(key_b, (self.n_features,))
         )
 
     def loss(
@@ -125,8 +129,8 @@ def decay(strength: float) -> optax.GradientTransformation:
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 
 
-def optimizer(settings: Settings, sign: float) -> optax.GradientTransformation:
-    """Adam, the decay of this sign, and the rate: warm-up, then cosine to a twentieth."""
+def optimizer(settings: Settings, strength: float) -> optax.GradientTransformation:
+    """Adam, the decay, and the rate: warm-up, then cosine to a twentieth."""
     rate = optax.warmup_cosine_decay_schedule(
         0,
         settings.learning_rate,
@@ -135,8 +139,8 @@ def optimizer(settings: Settings, sign: float) -> optax.GradientTransformation:
         settings.learning_rate / 20,
     )
     return optax.chain(
-        optax.scale_by_adam(eps=SMALLER_THAN_ANY_GRADIENT),
-        decay(sign * settings.decay),
+        optax.scale_by_adam(),
+        decay(strength),
         optax.scale_by_learning_rate(rate),
     )
 
@@ -144,12 +148,13 @@ def optimizer(settings: Settings, sign: float) -> optax.GradientTransformation:
 def run(settings: Settings, seed: int, job: Job) -> Result:
     key_train, key_loss = jax.random.split(random.key(seed))
     alpha = np.array(settings.alpha)
-    shape = (len(DECAYS), len(settings.hidden), len(alpha))
-    loss, norms = np.zeros(shape), np.zeros((*shape, settings.n_features))
-    for i, (regime, sign) in enumerate(DECAYS.items()):
-        with job.stage(regime):
+    shape = (len(settings.decay), len(settings.hidden), len(alpha))
+    loss, from_ideal = np.zeros(shape), np.zeros(shape)
+    norms = np.zeros((*shape, settings.n_features))
+    for i, (strength, start) in enumerate(zip(settings.decay, settings.start, strict=True)):
+        with job.stage(f"decay {strength:g}"):
             for j, m in enumerate(settings.hidden):
-                problem = problem_of(m, settings)
+                problem = problem_of(m, start, settings)
                 params, _ = superposition.train(
                     jax.random.fold_in(jax.random.fold_in(key_train, i), m),
                     problem,
@@ -157,46 +162,64 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
                     n_seeds=1,
                     steps=settings.steps,
                     batch_size=settings.batch_size,
-                    optimizer=optimizer(settings, sign),
+                    optimizer=optimizer(settings, strength),
                     share_draws=True,
                     n_rows=10,
-                    progress=job.progress(f"{regime}, m = {m}", settings.steps),
-                    checkpoints=job.checkpoints(f"{regime}_{m}"),
+                    progress=job.progress(f"decay {strength:g}, m = {m}", settings.steps),
+                    checkpoints=job.checkpoints(f"decay_{i}_{m}"),
                 )
                 loss[i, j] = superposition.losses(
                     jax.random.clone(key_loss), problem, alpha, params, settings.n_samples
                 )[:, 0]
                 norms[i, j] = superposition.feature_norms(params.W)[:, 0]
-    left_out = np.array(
-        [[left_out_loss(settings, a, m) for a in alpha] for m in settings.hidden]
-    )
-    slopes = {
-        regime: slope(settings.hidden, of) for regime, of in zip(DECAYS, loss, strict=True)
-    }
+                from_ideal[i, j] = [ambiguity(W) for W in np.asarray(params.W)[:, 0]]
+    metrics, arrays = measured(loss, norms, from_ideal, settings)
+    return Result(metrics, arrays, make_checks(metrics), table(metrics))
+
+
+def measured(
+    loss: np.ndarray, norms: np.ndarray, from_ideal: np.ndarray, settings: Settings
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Metrics and arrays of losses and ambiguities [decay, m, alpha] and row norms.
+
+    `nearest` is, for every alpha, the place of the positive decay whose worst width is
+    nearest to no superposition.
+    """
+    represented = (norms > REPRESENTED).sum(-1)
+    without = np.stack([losses_without(a, settings) for a in settings.alpha])
+    eq4 = without[np.arange(len(settings.alpha)), represented]
+    ideal = without[:, settings.hidden].T
+    strength = np.array(settings.decay)
+    worst = np.where(strength[:, None] > 0, from_ideal.max(1), np.inf)
     arrays = {
         "hidden": np.array(settings.hidden),
-        "alpha": alpha,
+        "alpha": np.array(settings.alpha),
+        "decay": strength,
         "loss": loss,
-        "left_out": left_out,
+        "eq4": eq4,
+        "ideal": ideal,
         "norms": norms,
+        "represented": represented,
+        "ambiguity": from_ideal,
     }
     metrics = {
         "alpha": list(settings.alpha),
         "hidden": list(settings.hidden),
-        "slope": {regime: of.tolist() for regime, of in slopes.items()},
-        "slope_of_left_out": slope(settings.hidden, left_out).tolist(),
-        "loss": {regime: of.tolist() for regime, of in zip(DECAYS, loss, strict=True)},
-        "median_norm": {
-            regime: np.median(of, axis=-1).tolist()
-            for regime, of in zip(DECAYS, norms, strict=True)
-        },
+        "decay": list(settings.decay),
+        "slope": [slope(settings.hidden, of).tolist() for of in loss],
+        "slope_of_ideal": slope(settings.hidden, ideal).tolist(),
+        "nearest": worst.argmin(0).tolist(),
+        "represented": represented.tolist(),
+        "loss": loss.tolist(),
+        "eq4": eq4.tolist(),
     }
-    return Result(metrics, arrays, make_checks(metrics), table(metrics))
+    return metrics, arrays
 
 
-def problem_of(m: int, settings: Settings) -> ensembles.Problem:
+def problem_of(m: int, start: float, settings: Settings) -> ensembles.Problem:
     """`alpha -> (model, world)` at width m."""
-    model = NoisyBias(superposition.Bottleneck(settings.n_features, m, init_scale=m**-0.5))
+    n = settings.n_features
+    model = NoisyBias(superposition.Bottleneck(n, m, init_scale=start * m**-0.5), start)
 
     def problem(alpha):
         law = firing.Independent(frequencies(settings.n_features, alpha))
@@ -206,15 +229,30 @@ def problem_of(m: int, settings: Settings) -> ensembles.Problem:
     return problem
 
 
-def left_out_loss(settings: Settings, alpha: float, m: int) -> float:
-    """The loss of a model that is exact on the m most frequent features.
+def losses_without(alpha: float, settings: Settings) -> np.ndarray:
+    """The loss when only the k most frequent features are represented, and exactly.
 
     Each other feature is answered with its mean, which leaves its variance: for a value
-    uniform on [0, 2], present with probability p, that is 4 p / 3 - p^2.
+    uniform on [0, 2], present with probability p, that is 4 p / 3 - p^2 (equation 4 of the
+    paper, per feature). For every k from 0 to n.
     """
-    p = np.asarray(frequencies(settings.n_features, alpha), float)[m:]
+    p = np.asarray(frequencies(settings.n_features, alpha), float)
     second, mean = LARGEST_VALUE**2 / 3 * p, LARGEST_VALUE / 2 * p
-    return float(np.sum(second - mean**2) / settings.n_features)
+    variance = second - mean**2
+    return np.append(np.cumsum(variance[::-1])[::-1], 0.0) / settings.n_features
+
+
+def ambiguity(W: np.ndarray) -> float:
+    """Spectral norm of W W^T - P, where P keeps the first m of n features (W: [n, m]).
+
+    Zero without superposition, when exactly these are represented (appendix D.5). The
+    difference is U S U^T with U = [W, P's columns] and S = diag(1, -1), so that its
+    eigenvalues other than 0 are those of the small matrix S U^T U.
+    """
+    n, m = W.shape
+    U = np.concatenate([np.asarray(W, float), np.eye(n, m)], axis=1)
+    signs = np.repeat([1.0, -1.0], m)[:, None]
+    return float(np.abs(np.linalg.eigvals(signs * (U.T @ U))).max())
 
 
 def slope(hidden: tuple[int, ...], loss: np.ndarray) -> np.ndarray:
@@ -226,31 +264,42 @@ def make_checks(metrics: dict[str, Any]) -> list[Check]:
     """The two laws, each where the paper finds it."""
     checks = []
     for i, alpha in enumerate(metrics["alpha"]):
-        strong, weak = (metrics["slope"][regime][i] for regime in DECAYS)
-        left_out = metrics["slope_of_left_out"][i]
-        if alpha <= 0.3:
-            name = f"strong superposition, alpha {alpha:g}: slope"
-            checks.append(Check(name, strong, -1.15, -0.85, f"{PAPER}: loss ~ 1 / m"))
-        if alpha >= 0.6:
+        for strength, slopes in zip(metrics["decay"], metrics["slope"], strict=True):
+            if strength < 0 and alpha <= LARGEST_FLAT:
+                name = f"strong superposition, alpha {alpha:g}: slope"
+                law = f"{PAPER}, figure 5: loss ~ 1 / m"
+                checks.append(Check(name, slopes[i], -1.15, -0.85, law))
+        if alpha >= SMALLEST_STEEP:
+            law = f"{PAPER}, figure 4b: the loss of all but m features"
             name = f"weak superposition, alpha {alpha:g}: slope"
-            law = f"{PAPER}: the loss is that of the features left out"
-            checks.append(Check(name, weak, left_out - 0.15, left_out + 0.15, law))
+            found = metrics["slope"][metrics["nearest"][i]][i]
+            ideal = metrics["slope_of_ideal"][i]
+            checks.append(Check(name, found, ideal - 0.15, ideal + 0.15, law))
+    law = f"{PAPER}, equation 4 and figure 4a"
+    for i, strength in enumerate(metrics["decay"]):
+        if strength > 0:
+            with np.errstate(divide="ignore"):  # nothing is left out: no ratio passes
+                ratio = np.array(metrics["loss"][i]) / metrics["eq4"][i]
+            name = f"decay {strength:g}: loss / that of unlearned features, median"
+            checks.append(Check(name, float(np.median(ratio)), 0.8, 1.25, law))
     return checks
 
 
 def table(metrics: dict[str, Any]) -> list[str]:
-    """One line per alpha."""
-    rows = zip(
-        metrics["alpha"],
-        metrics["slope"]["strong"],
-        metrics["slope"]["weak"],
-        metrics["slope_of_left_out"],
-        strict=True,
-    )
-    return [
-        f"{'alpha':>6}{'slope, strong':>15}{'slope, weak':>13}{'features left out':>19}",
-        *("{:>6.2f}{:>15.3f}{:>13.3f}{:>19.3f}".format(*row) for row in rows),
+    """One line per decay and alpha."""
+    lines = [
+        "decay  alpha   slope (m features)   represented at m = "
+        + ", ".join(map(str, metrics["hidden"]))
     ]
+    for i, strength in enumerate(metrics["decay"]):
+        for j, alpha in enumerate(metrics["alpha"]):
+            mark = "*" if strength > 0 and metrics["nearest"][j] == i else " "
+            counts = ", ".join(str(row[j]) for row in metrics["represented"][i])
+            lines.append(
+                f"{strength:>5.2f}{mark}{alpha:>6.2f}{metrics['slope'][i][j]:>8.3f} "
+                f"({metrics['slope_of_ideal'][j]:.3f})        {counts}"
+            )
+    return [*lines, "* the positive decay nearest to no superposition"]
 
 
 EXPERIMENT = Experiment(

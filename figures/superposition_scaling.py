@@ -5,53 +5,102 @@ from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures import style
 
-TITLES = ("strong superposition (negative decay)", "weak superposition (positive decay)")
+Arrays = Mapping[str, np.ndarray]
 
 
 @style.styled
-def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
-    """Two panels of losses, and the slopes beside the two laws."""
-    m, alpha, loss = arrays["hidden"], arrays["alpha"], arrays["loss"]
-    figure = style.new(11.4, 3.9)
-    *panels, slopes = figure.subplots(1, 3)
-    shade = colormaps["viridis"](np.linspace(0, 0.9, len(alpha)))
-    for panel, of_regime, title in zip(panels, loss, TITLES, strict=True):
-        for i, color in enumerate(shade):
-            panel.plot(m, of_regime[:, i], "o-", color=color, ms=4, label=f"{alpha[i]:g}")
-        panel.set(xscale="log", yscale="log", title=title)
+def draw(record: Mapping[str, Any], arrays: Arrays) -> Figure:
+    """The two laws, how many features each decay keeps, and whether this tells the loss."""
+    figure = style.new(9.6, 7.4)
+    (strong, weak), (kept, explained) = figure.subplots(2, 2)
+    draw_strong(strong, arrays)
+    draw_weak(weak, arrays, record["metrics"]["nearest"])
+    draw_kept(kept, arrays)
+    draw_explained(explained, arrays)
+    for panel in (strong, weak, kept):
+        panel.set(xscale="log", yscale="log")
         panel.minorticks_off()
-        panel.set_xticks(m, [f"{value}" for value in m])
+        panel.set_xticks(arrays["hidden"], [f"{m}" for m in arrays["hidden"]])
         panel.set_xlabel("hidden dimensions m (log scale)")
-    low = min(loss.min(), arrays["left_out"].min()) / 1.5
-    high = loss.max() * 1.5
-    for panel in panels:
-        panel.set_ylim(low, high)
-    panels[0].plot(
-        m, loss[0].max() * 1.2 * m[0] / m, "--", color=style.BLACK, lw=1, label="1 / m"
-    )
-    for i, color in enumerate(shade):
-        label = "features left out" if i == 0 else None
-        panels[1].plot(m, arrays["left_out"][:, i], ":", color=color, lw=1.2, label=label)
-    panels[0].set_ylabel("loss: mean squared error per feature (log scale)")
-    panels[0].legend(title="alpha", loc="lower left")
-    handles, labels = panels[1].get_legend_handles_labels()
-    panels[1].legend(handles[-1:], labels[-1:], loc="lower left")
-    for i, name in enumerate(("strong", "weak")):
-        found = record["metrics"]["slope"][name]
-        slopes.plot(alpha, found, style.MARKERS[i], color=style.SERIES[i], label=name)
-    slopes.axhline(-1, color=style.BLACK, ls="--", lw=1, label="strong: -1")
-    ends = np.array([0, max(1, alpha.max())])
-    slopes.plot(ends, -ends, ":", color=style.BLACK, lw=1, label="weak: -alpha")
-    slopes.set_title("slopes")
-    slopes.set_xlabel("alpha: frequencies fall as $1 / i^{1 + \\alpha}$")
-    slopes.set_ylabel("slope of log loss against log m")
-    slopes.legend()
     figure.suptitle(
-        "Loss against width: near 1 / m with strong superposition; with positive decay "
-        "above the loss of the features left out"
+        "Strong superposition: loss near 1 / m. Weak: near the loss of all but m features"
     )
     return figure
+
+
+def draw_strong(panel: Axes, arrays: Arrays) -> None:
+    """Losses with the most negative decay, and the law 1 / m."""
+    m, place = arrays["hidden"], int(arrays["decay"].argmin())
+    loss = arrays["loss"][place]
+    for color, name, line in shades(arrays["alpha"], loss.T):
+        panel.plot(m, line, "o-", color=color, ms=4, label=name)
+    law = loss[0].max() * 1.2 * m[0] / m
+    panel.plot(m, law, "--", color=style.BLACK, lw=1, label="1 / m")
+    panel.set_title(f"decay {arrays['decay'][place]:g}: rows grow to norm 1")
+    panel.set_ylabel("mean squared error per feature (log scale)")
+    panel.legend(title="alpha", loc="lower left")
+
+
+def draw_weak(panel: Axes, arrays: Arrays, nearest: list[int]) -> None:
+    """Losses with the decay nearest to no superposition, and that of all but m."""
+    m = arrays["hidden"]
+    loss = np.stack([arrays["loss"][place, :, j] for j, place in enumerate(nearest)])
+    names = [
+        f"{alpha:g} (decay {arrays['decay'][place]:g})"
+        for alpha, place in zip(arrays["alpha"], nearest, strict=True)
+    ]
+    for (color, _, line), name in zip(shades(arrays["alpha"], loss), names, strict=True):
+        panel.plot(m, line, "o-", color=color, ms=4, label=name)
+    for i, (color, _, line) in enumerate(shades(arrays["alpha"], arrays["ideal"].T)):
+        label = "all but m features" if i == 0 else None
+        panel.plot(m, line, ":", color=color, lw=1.6, label=label)
+    panel.set_title("the decay nearest to no superposition")
+    panel.set_ylabel("mean squared error per feature (log scale)")
+    panel.legend(title="alpha", loc="lower left")
+
+
+def draw_kept(panel: Axes, arrays: Arrays) -> None:
+    """Rows longer than 1/2 for the largest alpha, by decay."""
+    m = arrays["hidden"]
+    for i, strength in enumerate(arrays["decay"]):
+        found = arrays["represented"][i, :, -1]
+        line = np.where(found > 0, found, np.nan)  # none has no place on a log axis
+        marker = style.MARKERS[i % len(style.MARKERS)]
+        color = style.SERIES[i % len(style.SERIES)]
+        panel.plot(m, line, marker + "-", color=color, ms=4, label=f"{strength:g}")
+    panel.plot(m, m, ":", color=style.BLACK, lw=1.2, label="m")
+    panel.set_title(f"features represented, alpha {arrays['alpha'][-1]:g}")
+    panel.set_ylabel("rows with a norm above 1/2 (log scale)")
+    panel.legend(title="decay", loc="center right")
+
+
+def draw_explained(panel: Axes, arrays: Arrays) -> None:
+    """Losses with positive decay against equation 4 at the number represented."""
+    for i in np.flatnonzero(arrays["decay"] > 0):
+        panel.plot(
+            arrays["eq4"][i].ravel(),
+            arrays["loss"][i].ravel(),
+            style.MARKERS[i % len(style.MARKERS)],
+            color=style.SERIES[i % len(style.SERIES)],
+            ms=5,
+            label=f"{arrays['decay'][i]:g}",
+        )
+    shown = arrays["eq4"][arrays["decay"] > 0]
+    ends = np.array([shown.min(), shown.max()])
+    panel.plot(ends, ends, ":", color=style.BLACK, lw=1.2, label="equal")
+    panel.set(xscale="log", yscale="log", title="the loss is that of unlearned features")
+    panel.set_xlabel("variance of the features not represented, per feature (log scale)")
+    panel.set_ylabel("mean squared error per feature (log scale)")
+    panel.legend(title="decay", loc="upper left")
+
+
+def shades(alpha: np.ndarray, lines: np.ndarray) -> list[tuple[Any, str, np.ndarray]]:
+    """A color, a name and a line for every alpha."""
+    colors = colormaps["viridis"](np.linspace(0, 0.9, len(alpha)))
+    names = [f"{value:g}" for value in alpha]
+    return list(zip(colors, names, lines, strict=True))

@@ -47,7 +47,7 @@ def held_out(game: MazeGame) -> MazeGame:
 
 def tiny() -> Preset[MazeGame]:
     """3 x 3 cells, 0.1 M weights, 128,000 mazes."""
-    return Preset(game(3), 64, 2, 4, n_steps=2_000, batch_size=64, learning_rate=2e-3)
+    return Preset(game(3), 64, 2, 4, n_steps=4_000, batch_size=32, learning_rate=2e-3)
 
 
 def small() -> Preset[MazeGame]:

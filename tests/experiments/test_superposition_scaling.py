@@ -38,18 +38,85 @@ def test_negative_decay_pulls_to_unit_rows():
     np.testing.assert_allclose(pull(-0.5), [[1.2, 1.6], [-0.15, -0.2]], rtol=1e-5)
 
 
-def test_what_is_left_out_is_its_variance():
+def test_what_is_not_represented_leaves_its_variance():
     settings = Settings(n_features=30)
-    model, world = scaling.problem_of(4, settings)(jnp.float32(0.5))
+    model, world = scaling.problem_of(4, 1.0, settings)(jnp.float32(0.5))
     features = world.sample(random.key(5), 50_000).features
-    variance = np.var(np.asarray(features, float), axis=0)[4:].sum() / 30
-    assert scaling.left_out_loss(settings, 0.5, 4) == pytest.approx(variance, rel=0.04)
+    variance = np.var(np.asarray(features, float), axis=0)
+    found = scaling.losses_without(0.5, settings)
+    assert len(found) == 31
+    for k in (0, 4, 29):
+        assert found[k] == pytest.approx(variance[k:].sum() / 30, rel=0.07)
+    assert found[30] == 0
     assert model.init(random.key(6)).b.std() > 0.5
 
 
-def test_the_two_laws_pass_and_their_exchange_fails():
-    laws = {"strong": [-1.0, -1.3], "weak": [-0.2, -1.0]}
-    metrics = {"alpha": [0.0, 1.0], "slope": laws, "slope_of_left_out": [-0.3, -1.02]}
-    assert all(check.passed for check in scaling.make_checks(metrics))
-    metrics["slope"] = {"strong": laws["weak"], "weak": [-1.0, -0.5]}
+def test_a_small_start_scales_weights_and_biases():
+    settings = Settings(n_features=30)
+    whole, small = (
+        scaling.problem_of(4, start, settings)(jnp.float32(0))[0].init(random.key(7))
+        for start in (1.0, 0.1)
+    )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(0.1 * a, b, rtol=1e-6), *(whole, small)
+    )
+
+
+def test_ambiguity_is_a_spectral_norm():
+    W = np.random.default_rng(0).normal(size=(9, 3))
+    whole = W @ W.T - np.diag(np.arange(9) < 3)
+    assert scaling.ambiguity(W) == pytest.approx(np.linalg.norm(whole, 2))
+
+
+def test_ambiguity_by_hand():
+    ideal = np.eye(6, 3)
+    turned = ideal @ np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1]])
+    assert scaling.ambiguity(ideal) == scaling.ambiguity(turned) == pytest.approx(0)
+    ideal[2] = 0
+    assert scaling.ambiguity(ideal) == pytest.approx(1)
+
+
+SETTINGS = Settings(
+    n_features=40, hidden=(2, 4, 8), alpha=(0.0, 1.0), decay=(-1.0, 0.2, 0.6)
+)
+# [alpha, n + 1], then [m, alpha]: the losses of models that are exact on m features.
+WITHOUT = np.stack([scaling.losses_without(a, SETTINGS) for a in SETTINGS.alpha])
+EXACT = WITHOUT[:, SETTINGS.hidden].T
+
+
+def measured():
+    """A model on which both laws hold with the decay of 0.6, and no law with 0.2."""
+    m = np.array(SETTINGS.hidden)
+    loss = np.stack([np.stack([1 / m, 1 / m**1.1], 1), 3 * m[:, None] * EXACT, EXACT])
+    norms = np.ones((3, 3, 2, 40))
+    norms[2] = (np.arange(40) < m[:, None, None]) * 0.9
+    from_ideal = np.array([9.0, 3.0, 0.2])[:, None, None] * np.ones((3, 3, 2))
+    return loss, norms, from_ideal
+
+
+def test_the_decay_nearest_to_the_ideal_is_a_positive_one_at_its_worst_width():
+    loss, norms, from_ideal = measured()
+    from_ideal[0] = 0
+    from_ideal[2, 1, 0] = 5
+    metrics, arrays = scaling.measured(loss, norms, from_ideal, SETTINGS)
+    assert metrics["nearest"] == [1, 2]
+    np.testing.assert_array_equal(arrays["represented"][2], [[2, 2], [4, 4], [8, 8]])
+    np.testing.assert_allclose(arrays["eq4"][2], EXACT)
+    np.testing.assert_allclose(arrays["eq4"][1], 0)
+
+
+def test_checks_pass_on_the_laws_and_fail_without_them():
+    loss, norms, from_ideal = measured()
+    norms[1] = norms[2]
+    metrics, _ = scaling.measured(loss, norms, from_ideal, SETTINGS)
+    passed = {check.name: check.passed for check in scaling.make_checks(metrics)}
+    assert passed == {
+        "strong superposition, alpha 0: slope": True,
+        "weak superposition, alpha 1: slope": True,
+        "decay 0.2: loss / that of unlearned features, median": False,
+        "decay 0.6: loss / that of unlearned features, median": True,
+    }
+    flat = np.ones_like(loss)
+    metrics, _ = scaling.measured(flat, norms, from_ideal, SETTINGS)
     assert not any(check.passed for check in scaling.make_checks(metrics))
+    assert len(scaling.table(metrics)) == 1 + 6 + 1

@@ -6,18 +6,35 @@ R = np.random.default_rng(0)
 ARRAYS = {
     "hidden": np.array([4, 8, 16]),
     "alpha": np.array([0.0, 1.0]),
-    "loss": R.random((2, 3, 2)) + 0.1,
-    "left_out": R.random((3, 2)) + 0.1,
+    "decay": np.array([-1.0, 0.2, 0.6]),
+    "loss": R.random((3, 3, 2)) + 0.1,
+    "eq4": R.random((3, 3, 2)) + 0.1,
+    "ideal": R.random((3, 2)) + 0.1,
+    "represented": np.array([[[9, 30]] * 3, [[1, 5]] * 3, [[2, 0], [4, 6], [8, 8]]]),
 }
-RECORD = {"metrics": {"slope": {"strong": [-1.0, -1.1], "weak": [-0.1, -0.9]}}}
+RECORD = {"metrics": {"nearest": [2, 1]}}
+
+
+def lines(panel):
+    figure = superposition_scaling.draw(RECORD, ARRAYS)
+    return {line.get_label(): line.get_ydata() for line in figure.axes[panel].lines}
 
 
 def test_labels_titles_and_the_same_bytes_twice(check_figure):
     check_figure(superposition_scaling, RECORD, ARRAYS)
 
 
-def test_the_slopes_are_those_of_the_record():
-    slopes = superposition_scaling.draw(RECORD, ARRAYS).axes[2]
-    lines = {line.get_label(): line.get_ydata() for line in slopes.lines}
-    np.testing.assert_array_equal(lines["strong"], [-1.0, -1.1])
-    np.testing.assert_array_equal(lines["weak"], [-0.1, -0.9])
+def test_losses_are_those_of_the_strongest_growth_and_of_the_nearest_decay():
+    np.testing.assert_array_equal(lines(0)["1"], ARRAYS["loss"][0, :, 1])
+    weak = lines(1)
+    np.testing.assert_array_equal(weak["0 (decay 0.6)"], ARRAYS["loss"][2, :, 0])
+    np.testing.assert_array_equal(weak["1 (decay 0.2)"], ARRAYS["loss"][1, :, 1])
+    np.testing.assert_array_equal(weak["all but m features"], ARRAYS["ideal"][:, 0])
+
+
+def test_features_kept_leave_a_gap_where_there_are_none():
+    np.testing.assert_array_equal(lines(2)["0.6"], [np.nan, 6, 8])
+
+
+def test_only_positive_decays_are_set_against_equation_4():
+    assert set(lines(3)) == {"0.2", "0.6", "equal"}

@@ -57,6 +57,14 @@ def test_an_unknown_name():
         pretrained.load("othello_huge")
 
 
+def test_sizes_by_a_name_and_an_unknown_one():
+    assert pretrained.preset("othello_tiny") == othello_models.tiny()
+    with pytest.raises(
+        ValueError, match=r"no player 'maze_tny', but .*maze_tiny.*; choose"
+    ):
+        pretrained.preset("maze_tny")
+
+
 def test_a_changed_file(folder):
     path = folder / "othello_tiny.safetensors"
     path.write_bytes(path.read_bytes()[:-4] + b"oops")

@@ -48,6 +48,19 @@ class Pretrained(NamedTuple):
     card: dict[str, Any]
 
 
+def preset(name: str) -> Preset[Any]:
+    """The game and the sizes behind a name, trained or not.
+
+    Raises:
+        ValueError: there is no such name.
+    """
+    if name not in PRESETS:
+        raise ValueError(
+            f"there is no player {name!r}, but {', '.join(PRESETS)}; choose one of these"
+        )
+    return PRESETS[name]()
+
+
 def load(name: str, folder: Path = FOLDER) -> Pretrained:
     """A trained model by its name, one of `PRESETS` whose weights are in the folder.
 
@@ -64,7 +77,7 @@ def load(name: str, folder: Path = FOLDER) -> Pretrained:
         raise ValueError(
             f"there is no trained model {name!r} in {folder}, but {there}; {fix}"
         )
-    preset = PRESETS[name]()
+    sizes = PRESETS[name]()
     card = files.read_json(folder / f"{name}.json")
     path = folder / f"{name}.safetensors"
     files.require_file(path)
@@ -74,8 +87,8 @@ def load(name: str, folder: Path = FOLDER) -> Pretrained:
             f"{path} has the SHA-256 sum {found[:12]}..., expected that of its card, "
             f"{str(card.get('sha256'))[:12]}...; copy both files again"
         )
-    empty = jax.eval_shape(preset.init, jax.random.key(0))
-    return Pretrained(preset, with_weights(empty, files.read_safetensors(path), path), card)
+    empty = jax.eval_shape(sizes.init, jax.random.key(0))
+    return Pretrained(sizes, with_weights(empty, files.read_safetensors(path), path), card)
 
 
 def save(
