@@ -19,7 +19,7 @@ def draw(record: Mapping[str, Any], arrays: Arrays) -> Figure:
     figure = style.new(9.6, 7.4)
     (strong, weak), (kept, explained) = figure.subplots(2, 2)
     draw_strong(strong, arrays)
-    draw_weak(weak, arrays, record["metrics"]["nearest"])
+    draw_weak(weak, arrays)
     draw_kept(kept, arrays)
     draw_explained(explained, arrays)
     for panel in (strong, weak, kept):
@@ -46,20 +46,15 @@ def draw_strong(panel: Axes, arrays: Arrays) -> None:
     panel.legend(title="alpha", loc="lower left")
 
 
-def draw_weak(panel: Axes, arrays: Arrays, nearest: list[int]) -> None:
-    """Losses with the decay nearest to no superposition, and that of all but m."""
-    m = arrays["hidden"]
-    loss = np.stack([arrays["loss"][place, :, j] for j, place in enumerate(nearest)])
-    names = [
-        f"{alpha:g} (decay {arrays['decay'][place]:g})"
-        for alpha, place in zip(arrays["alpha"], nearest, strict=True)
-    ]
-    for (color, _, line), name in zip(shades(arrays["alpha"], loss), names, strict=True):
+def draw_weak(panel: Axes, arrays: Arrays) -> None:
+    """Losses with the largest decay, and those of all but m features."""
+    m, place = arrays["hidden"], int(arrays["decay"].argmax())
+    for color, name, line in shades(arrays["alpha"], arrays["loss"][place].T):
         panel.plot(m, line, "o-", color=color, ms=4, label=name)
     for i, (color, _, line) in enumerate(shades(arrays["alpha"], arrays["ideal"].T)):
         label = "all but m features" if i == 0 else None
         panel.plot(m, line, ":", color=color, lw=1.6, label=label)
-    panel.set_title("the decay nearest to no superposition")
+    panel.set_title(f"decay {arrays['decay'][place]:g}: rows shrink")
     panel.set_ylabel("mean squared error per feature (log scale)")
     panel.legend(title="alpha", loc="lower left")
 
