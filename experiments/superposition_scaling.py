@@ -62,7 +62,8 @@ class Settings:
     steps, batch_size: fresh samples; alphas see the same random numbers.
     learning_rate, warm_up: the rate's peak, and the share of steps until it.
     decay: of the weights; negative for growth to unit rows.
-    start: for each decay, the factor on the authors' initial weights and biases.
+    weight_scale, bias_scale: for each decay, factors on the authors' initial weights,
+        N(0, 1/m), and biases, N(0, 1).
     n_samples: on which the final losses rest.
     """
 
@@ -74,7 +75,8 @@ class Settings:
     learning_rate: float = 0.01
     warm_up: float = 0.1
     decay: tuple[float, ...] = (-1.0, 0.2, 0.56)
-    start: tuple[float, ...] = (1.0, 0.1, 0.1)
+    weight_scale: tuple[float, ...] = (1.0, 0.1, 0.1)
+    bias_scale: tuple[float, ...] = (1.0, 0.0, 0.0)
     n_samples: int = 1 << 15
 
 
@@ -146,14 +148,21 @@ def optimizer(settings: Settings, strength: float) -> optax.GradientTransformati
 
 
 def run(settings: Settings, seed: int, job: Job) -> Result:
+    for name in ("weight_scale", "bias_scale"):
+        scales = getattr(settings, name)
+        if len(scales) != len(settings.decay):
+            raise ValueError(
+                f"{name} has {len(scales)} numbers, expected {len(settings.decay)}, one for "
+                f"each decay; give both, such as --set decay=0.3 --set {name}=0.1"
+            )
     key_train, key_loss = jax.random.split(random.key(seed))
     alpha = np.array(settings.alpha)
     shape = (len(settings.decay), len(settings.hidden), len(alpha))
     loss, norms = np.zeros(shape), np.zeros((*shape, settings.n_features))
-    for i, (strength, start) in enumerate(zip(settings.decay, settings.start, strict=True)):
+    for i, strength in enumerate(settings.decay):
         with job.stage(f"decay {strength:g}"):
             for j, m in enumerate(settings.hidden):
-                problem = problem_of(m, start, settings)
+                problem = problem_of(m, i, settings)
                 params, _ = superposition.train(
                     jax.random.fold_in(jax.random.fold_in(key_train, i), m),
                     problem,
@@ -206,10 +215,13 @@ def measured(
     return metrics, arrays
 
 
-def problem_of(m: int, start: float, settings: Settings) -> ensembles.Problem:
-    """`alpha -> (model, world)` at width m."""
-    n = settings.n_features
-    model = NoisyBias(superposition.Bottleneck(n, m, init_scale=start * m**-0.5), start)
+def problem_of(m: int, i: int, settings: Settings) -> ensembles.Problem:
+    """`alpha -> (model, world)` at width m, starting as for the decay in place i."""
+    scale = settings.weight_scale[i] * m**-0.5
+    model = NoisyBias(
+        superposition.Bottleneck(settings.n_features, m, init_scale=scale),
+        settings.bias_scale[i],
+    )
 
     def problem(alpha):
         law = firing.Independent(frequencies(settings.n_features, alpha))

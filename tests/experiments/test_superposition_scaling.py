@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from experiments import superposition_scaling as scaling
+from experiments.experiment import Job
 from experiments.superposition_scaling import Settings
 from synthetic import random
 from toymodels import superposition
@@ -40,7 +41,7 @@ def test_negative_decay_pulls_to_unit_rows():
 
 def test_what_is_not_represented_leaves_its_variance():
     settings = Settings(n_features=30)
-    model, world = scaling.problem_of(4, 1.0, settings)(jnp.float32(0.5))
+    model, world = scaling.problem_of(4, 0, settings)(jnp.float32(0.5))
     features = world.sample(random.key(5), 50_000).features
     variance = np.var(np.asarray(features, float), axis=0)
     found = scaling.losses_without(0.5, settings)
@@ -51,15 +52,17 @@ def test_what_is_not_represented_leaves_its_variance():
     assert model.init(random.key(6)).b.std() > 0.5
 
 
-def test_a_small_start_scales_weights_and_biases():
-    settings = Settings(n_features=30)
-    whole, small = (
-        scaling.problem_of(4, start, settings)(jnp.float32(0))[0].init(random.key(7))
-        for start in (1.0, 0.1)
+def test_every_decay_has_a_start_of_its_own():
+    settings = Settings(n_features=30, weight_scale=(1, 0.1, 2), bias_scale=(1, 0, 3))
+    whole, small, large = (
+        scaling.problem_of(4, i, settings)(jnp.float32(0))[0].init(random.key(7))
+        for i in range(3)
     )
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(0.1 * a, b, rtol=1e-6), *(whole, small)
-    )
+    assert np.std(whole.W) == pytest.approx(0.5, rel=0.2)
+    np.testing.assert_allclose(0.1 * whole.W, small.W, rtol=1e-6)
+    np.testing.assert_allclose(2 * whole.W, large.W, rtol=1e-6)
+    assert not np.any(small.b)
+    np.testing.assert_allclose(3 * whole.b, large.b, rtol=1e-6)
 
 
 SETTINGS = Settings(
@@ -85,6 +88,12 @@ def test_represented_features_and_the_loss_of_the_others():
     np.testing.assert_allclose(arrays["eq4"][1], EXACT)
     np.testing.assert_allclose(arrays["eq4"][0], 0)
     assert len(scaling.table(metrics)) == 1 + 6
+
+
+def test_a_scale_is_missing(tmp_path):
+    settings = Settings(decay=(0.3,), weight_scale=(1.0,))
+    with pytest.raises(ValueError, match=r"bias_scale has 3 numbers, expected 1, one for"):
+        scaling.run(settings, 0, Job(tmp_path, "signature"))
 
 
 def test_checks_pass_on_the_laws_and_fail_without_them():
