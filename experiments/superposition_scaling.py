@@ -152,8 +152,8 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
         scales = getattr(settings, name)
         if len(scales) != len(settings.decay):
             raise ValueError(
-                f"{name} has {len(scales)} numbers, expected {len(settings.decay)}, one for "
-                f"each decay; give both, such as --set decay=0.3 --set {name}=0.1"
+                f"{name} has {len(scales)} numbers, expected {len(settings.decay)}, one "
+                f"for each decay; give both, such as --set decay=0.3 --set {name}=0.1"
             )
     key_train, key_loss = jax.random.split(random.key(seed))
     alpha = np.array(settings.alpha)
