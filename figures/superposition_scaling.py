@@ -71,7 +71,7 @@ def draw_kept(panel: Axes, arrays: Arrays) -> None:
     panel.plot(m, m, ":", color=style.BLACK, lw=1.2, label="m")
     panel.set_title(f"features represented, alpha {arrays['alpha'][-1]:g}")
     panel.set_ylabel("rows with a norm above 1/2 (log scale)")
-    panel.legend(title="decay", loc="center right")
+    panel.legend(title="decay", loc="upper left", bbox_to_anchor=(0, 0.93))
 
 
 def draw_explained(panel: Axes, arrays: Arrays) -> None:
