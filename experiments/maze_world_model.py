@@ -76,7 +76,7 @@ class Settings:
     player: str = "maze_tiny"
     steps: int = 0
     n_mazes: int = 1_024
-    n_rows: int = 8_192
+    n_rows: int = 4_096
     n_test: int = 4_096
     ridge: float = 1e-4
     n_drawn: int = 3
