@@ -30,7 +30,7 @@ one point above.
 
 Run:     python -m experiments maze_world_model
 Larger:  python -m experiments maze_world_model --set player=maze_medium, 5 x 5 cells, about
-         an hour; or maze_full, 6 x 6, on an accelerator; neither was run
+         two hours of a core; or maze_full, 6 x 6, on an accelerator; neither was run
 Takes:   168 s on one of two cores
 Expect:  96 % of paths exact on held-out mazes; 90 % of connections read at the end of the
          list, 87 % in the control; 79 % at <PATH_START>, 83 % in the control

@@ -10,9 +10,10 @@ mazes is never trained on, whatever their ends and the order of their list
 (`MazeGame.prompt_weight`): in one earlier trial on 4 x 4 cells, one seed each, 85 % of
 paths were exact with it and 54 % with the path alone.
 
-`tiny` is for tests; `small` took half an hour on one core. `medium` wants about an hour of
-two cores (reckoned), and `full` an accelerator; these have not been trained. `full` has
-half the weights of the model `jirpy` (Ivanitskiy et al. 2023, arXiv 2312.02566).
+`tiny` is for tests: two minutes, and 90 to 97 % of held-out paths exact on three seeds.
+`small` took half an hour on one core. `medium` wants two hours of a core (a quarter of that
+was run), and `full` an accelerator; these have not been trained. `full` has half the
+weights of the model `jirpy` (Ivanitskiy et al. 2023, arXiv 2312.02566).
 """
 
 from dataclasses import replace
