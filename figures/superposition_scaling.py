@@ -28,7 +28,8 @@ def draw(record: Mapping[str, Any], arrays: Arrays) -> Figure:
         panel.set_xticks(arrays["hidden"], [f"{m}" for m in arrays["hidden"]])
         panel.set_xlabel("hidden dimensions m (log scale)")
     figure.suptitle(
-        "Strong superposition: loss near 1 / m. Weak: near the loss of all but m features"
+        "Strong superposition: loss near 1 / m. Weak: near the variance of the features "
+        "left out"
     )
     return figure
 
@@ -88,7 +89,7 @@ def draw_explained(panel: Axes, arrays: Arrays) -> None:
     shown = arrays["eq4"][arrays["decay"] > 0]
     ends = np.array([shown.min(), shown.max()])
     panel.plot(ends, ends, ":", color=style.BLACK, lw=1.2, label="equal")
-    panel.set(xscale="log", yscale="log", title="the loss is that of unlearned features")
+    panel.set(xscale="log", yscale="log", title="weak superposition, all widths and alphas")
     panel.set_xlabel("variance of the features not represented, per feature (log scale)")
     panel.set_ylabel("mean squared error per feature (log scale)")
     panel.legend(title="decay", loc="upper left")
