@@ -27,9 +27,7 @@ seed 42). To see it:
 
 Even from the small start, narrow models hold more features than they have dimensions, so
 that their loss is below that of all but m features, and the line for alpha = 1 too flat:
-its checks fail. Shorter training flattens the lines of strong superposition (-0.72 and -0.83
-after 2,000 steps of 512, where 4,000 of 1,024 gave -0.86 and -0.91; seed 40). The authors'
-size:
+its checks fail. The authors' size:
 
     python -m experiments superposition_scaling --set steps=20000 \
         --set batch_size=2048 --set "hidden=10,15,25,39,63,100" \
