@@ -24,7 +24,9 @@ Expect:  the best dictionary (b, first layer, k = 2) has a mean F1 of 0.93, agai
          before training and 0.41 for Gaussian weights; both miss their bar, for untrained
          models have latents for single cells. Whole mazes are rebuilt with a corrected F1
          of 0.89, 0.00 and 0.07. With `--set "ks=(1.,)"` F1 is 0.90 to 0.91 on players of
-         three seeds, 0.42 before training and 0.39 to 0.42 with Gaussian weights
+         three seeds, 0.42 before training and 0.39 to 0.42 with Gaussian weights. The 3 x 3
+         player (`--set player=maze_tiny`, 41 s) has 0.99 at b after its second layer, 0.46
+         before training and 0.38 for Gaussian weights; whole mazes 1.00
 """
 
 from collections.abc import Callable, Iterable
