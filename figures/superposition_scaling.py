@@ -42,7 +42,7 @@ def draw_strong(panel: Axes, arrays: Arrays) -> None:
         panel.plot(m, line, "o-", color=color, ms=4, label=name)
     law = loss[0].max() * 1.2 * m[0] / m
     panel.plot(m, law, "--", color=style.BLACK, lw=1, label="1 / m")
-    panel.set_title(f"decay {arrays['decay'][place]:g}: rows grow to norm 1")
+    panel.set_title(title(arrays["decay"][place]))
     panel.set_ylabel("mean squared error per feature (log scale)")
     panel.legend(title="alpha", loc="lower left")
 
@@ -55,7 +55,7 @@ def draw_weak(panel: Axes, arrays: Arrays) -> None:
     for i, (color, _, line) in enumerate(shades(arrays["alpha"], arrays["ideal"].T)):
         label = "all but m features" if i == 0 else None
         panel.plot(m, line, ":", color=color, lw=1.6, label=label)
-    panel.set_title(f"decay {arrays['decay'][place]:g}: rows shrink")
+    panel.set_title(title(arrays["decay"][place]))
     panel.set_ylabel("mean squared error per feature (log scale)")
     panel.legend(title="alpha", loc="lower left")
 
@@ -87,12 +87,18 @@ def draw_explained(panel: Axes, arrays: Arrays) -> None:
             label=f"{arrays['decay'][i]:g}",
         )
     shown = arrays["eq4"][arrays["decay"] > 0]
-    ends = np.array([shown.min(), shown.max()])
-    panel.plot(ends, ends, ":", color=style.BLACK, lw=1.2, label="equal")
+    if shown.size:
+        ends = np.array([shown.min(), shown.max()])
+        panel.plot(ends, ends, ":", color=style.BLACK, lw=1.2, label="equal")
+        panel.legend(title="decay", loc="upper left")
     panel.set(xscale="log", yscale="log", title="weak superposition, all widths and alphas")
     panel.set_xlabel("variance of the features not represented, per feature (log scale)")
     panel.set_ylabel("mean squared error per feature (log scale)")
-    panel.legend(title="decay", loc="upper left")
+
+
+def title(strength: float) -> str:
+    """A decay, and what it does to the rows of W."""
+    return f"decay {strength:g}: rows {'grow to norm 1' if strength < 0 else 'shrink'}"
 
 
 def shades(alpha: np.ndarray, lines: np.ndarray) -> list[tuple[Any, str, np.ndarray]]:

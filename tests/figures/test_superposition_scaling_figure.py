@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from figures import superposition_scaling
 
@@ -37,3 +38,11 @@ def test_features_kept_leave_a_gap_where_there_are_none():
 
 def test_only_positive_decays_are_set_against_equation_4():
     assert set(lines(3)) == {"0.2", "0.6", "equal"}
+
+
+@pytest.mark.parametrize(("place", "said"), [(0, "grow to norm 1"), (2, "shrink")])
+def test_one_decay_alone_is_called_what_it_is(place, said):
+    per_decay = ("decay", "loss", "eq4", "represented")
+    one = ARRAYS | {name: ARRAYS[name][place : place + 1] for name in per_decay}
+    for panel in superposition_scaling.draw(RECORD, one).axes[:2]:
+        assert said in panel.get_title()

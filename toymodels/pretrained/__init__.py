@@ -77,7 +77,7 @@ def load(name: str, folder: Path = FOLDER) -> Pretrained:
         raise ValueError(
             f"there is no trained model {name!r} in {folder}, but {there}; {fix}"
         )
-    sizes = PRESETS[name]()
+    sizes = preset(name)
     card = files.read_json(folder / f"{name}.json")
     path = folder / f"{name}.safetensors"
     files.require_file(path)
