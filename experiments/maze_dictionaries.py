@@ -153,12 +153,16 @@ def encoded(
         progress=job.progress(f"dictionaries, {name}", settings.steps),
     )
     weights = jax.device_get(weights)  # they lie on all devices
-    encode = jax.jit(lambda dictionary, of, x: dictionary.encode(of, x))
     found = []
     for i, (_, both) in enumerate(pairs):
         one, of = jax.tree.map(lambda leaf: leaf[i], (dictionaries, weights))  # noqa: B023
-        found.append(tuple(encode(one, of, rows.x) for rows in both))
+        found.append(tuple(_encode(one, of, rows.x) for rows in both))
     return found
+
+
+@jax.jit
+def _encode(dictionary: sae.TopK, params: sae.Params, x: Array) -> Array:
+    return dictionary.encode(params, x)
 
 
 def scored(

@@ -79,13 +79,16 @@ def evaluate(
     block: int = 256,
 ) -> dict[str, float]:
     """The scores of a model on fresh mazes of a game, means over blocks of them."""
-
-    @partial(jax.jit, static_argnames="layout")
-    def measure(model, game, key, layout):
-        drawn = game.sample(key, block)
-        tokens = write(lambda tokens: model(tokens).logits, layout, drawn.tokens)
-        return scores(layout, tokens, drawn.maze)
-
     keys = jax.random.split(key, -(-n_mazes // block))
-    found = [jax.device_get(measure(model, game, k, game.layout)) for k in keys]
+    found = [jax.device_get(_measured(block, game.layout, model, game, k)) for k in keys]
     return {name: float(sum(row[name] for row in found) / len(found)) for name in found[0]}
+
+
+# Outside `evaluate`, so that all players of a layout share one program.
+@partial(jax.jit, static_argnums=(0, 1))
+def _measured(
+    block: int, layout: Layout, model: Transformer, game: MazeGame, key: Key[Array, ""]
+) -> dict[str, Float[Array, ""]]:
+    drawn = game.sample(key, block)
+    tokens = write(lambda tokens: model(tokens).logits, layout, drawn.tokens)
+    return scores(layout, tokens, drawn.maze)

@@ -141,22 +141,10 @@ def train(
     Raises:
         NonFiniteLossError: the loss became NaN or infinite.
     """
-    optimizer = adam(learning_rate, n_steps)
-
-    @jax.jit
-    def step_chunk(state, n, game):
-        return fit.advance(
-            key,
-            state,
-            n,
-            loss=partial(loss, dtype=dtype),
-            sample=lambda key: lesson(game, key, batch_size),
-            optimizer=optimizer,
-        )
-
+    own = (key, game, learning_rate)
     state, history = fit.run(
-        lambda state, n: step_chunk(state, n, game),
-        fit.start(model, optimizer),
+        lambda state, n: _step_chunk(n_steps, batch_size, dtype, own, state, n),
+        fit.start(model, adam(learning_rate, n_steps)),
         n_steps,
         chunk,
         progress,
@@ -173,13 +161,36 @@ def evaluate(
     block: int = 256,
 ) -> dict[str, float]:
     """The metrics and `top_n_recall` on fresh sequences, means over blocks of them."""
-
-    @jax.jit
-    def measure(model, game, key):
-        drawn = lesson(game, key, block)
-        logits = model(drawn.tokens).logits
-        return metrics(logits, drawn) | {"top_n_recall": top_n_recall(logits, drawn)}
-
     keys = jax.random.split(key, -(-n_sequences // block))
-    found = [jax.device_get(measure(model, game, k)) for k in keys]
+    found = [jax.device_get(_measured(block, model, game, k)) for k in keys]
     return {name: float(sum(row[name] for row in found) / len(found)) for name in found[0]}
+
+
+# Outside `train` and `evaluate`: calls which differ in leaves alone share one program.
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _step_chunk(
+    n_steps: int,
+    batch_size: int,
+    dtype: DTypeLike | None,
+    own: PyTree,
+    state: fit.State,
+    n: int,
+) -> tuple[fit.State, fit.Chunk]:
+    key, game, learning_rate = own
+    return fit.advance(
+        key,
+        state,
+        n,
+        loss=partial(loss, dtype=dtype),
+        sample=lambda key: lesson(game, key, batch_size),
+        optimizer=adam(learning_rate, n_steps),
+    )
+
+
+@partial(jax.jit, static_argnums=0)
+def _measured(
+    block: int, model: Transformer, game: Game, key: Key[Array, ""]
+) -> dict[str, Float[Array, ""]]:
+    drawn = lesson(game, key, block)
+    logits = model(drawn.tokens).logits
+    return metrics(logits, drawn) | {"top_n_recall": top_n_recall(logits, drawn)}

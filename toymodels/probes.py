@@ -12,6 +12,7 @@ little variance, so that the first stands about as high as the second.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import jax
@@ -84,23 +85,10 @@ def fit(
     """
     require_range("ridge", ridge, low=0.0, fix="it weighs a penalty")
 
-    n_games, keys = -(-block // world.slots), list(_keys(key, n_rows, block))
-
-    @jax.jit
-    def center(world, key):
-        return world.streams(key, n_games)[0].mean(axis=1)
-
-    @jax.jit
-    def moments(world, key, middle):
-        x, y = world.streams(key, n_games)
-        x = x - middle[:, None]
-        x = jnp.concatenate([x, jnp.ones((*x.shape[:2], 1))], axis=-1)
-        with jax.default_matmul_precision("highest"):
-            return jnp.einsum("srd,sre->sde", x, x), jnp.einsum("srd,rf->sdf", x, y)
-
+    keys = list(_keys(key, n_rows, block))
     # Around the mean of one block, float32 sums keep directions of little variance.
-    middle = center(world, jax.random.clone(keys[0]))
-    found = [jax.device_get(moments(world, k, middle)) for k in keys]
+    middle = _rows(world, jax.random.clone(keys[0]), block)[0].mean(axis=1)
+    found = [jax.device_get(_moments(*_rows(world, k, block), middle)) for k in keys]
     gram, cross = (np.sum(p, axis=0, dtype=float) for p in zip(*found, strict=True))
     n = gram[:, -1:, -1:]
     mean_x, mean_y = gram[:, -1, :-1] / n[:, 0], cross[:, -1] / n[:, 0]
@@ -135,8 +123,7 @@ def board_scores(
     n_squares = world.game.rules.size**2
 
     @jax.jit
-    def measure(world, probes, key):
-        x, y = world.streams(key, -(-block // world.slots))
+    def measure(probes, x, y):
         board = slice(0, 3 * n_squares)
         found = answers(probes, x)[..., board].reshape(*x.shape[:2], 3, n_squares)
         truth = jnp.argmax(y[:, board].reshape(-1, 3, n_squares), axis=1)
@@ -148,7 +135,7 @@ def board_scores(
         )
 
     keys = _keys(key, n_rows, block)
-    found = [jax.device_get(measure(world, probes, k)) for k in keys]
+    found = [jax.device_get(measure(probes, *_rows(world, k, block))) for k in keys]
     by_square, occupied = (np.mean(part, axis=0) for part in zip(*found, strict=True))
     return BoardScores(by_square.mean(-1), occupied, by_square)
 
@@ -167,14 +154,13 @@ def f1_scores(
     family = np.array([name.split()[0] for name in world.names])
 
     @jax.jit
-    def measure(world, probes, key):
-        x, y = world.streams(key, -(-block // world.slots))
+    def measure(probes, x, y):
         found = answers(probes, x) > 0.5
         both = jnp.sum(found & (y > 0), axis=1)
         return both, jnp.sum(found, axis=1) + jnp.sum(y > 0, axis=0)
 
     keys = _keys(key, n_rows, block)
-    found = [jax.device_get(measure(world, probes, k)) for k in keys]
+    found = [jax.device_get(measure(probes, *_rows(world, k, block))) for k in keys]
     both, either = (np.sum(part, axis=0) for part in zip(*found, strict=True))
     scores = {}
     for name in world.families:
@@ -208,18 +194,43 @@ def feature_scores(
     block: int = 4096,
 ) -> FeatureScores:
     """How well the probes read yes-or-no features: yes where the answer is above a half."""
-
-    @jax.jit
-    def measure(world, probes, key):
-        x, y = world.streams(key, -(-block // world.slots))
-        right = (answers(probes, x) > 0.5) == (y > 0)
-        return right.mean(1), right.all(-1).mean(1), jnp.mean(y > 0, axis=0)
-
     keys = _keys(key, n_rows, block)
-    found = [jax.device_get(measure(world, probes, k)) for k in keys]
+    found = [jax.device_get(_yes_or_no(probes, *_rows(world, k, block))) for k in keys]
     by_feature, whole, rate = (np.mean(part, axis=0) for part in zip(*found, strict=True))
     base = float(np.maximum(rate, 1 - rate).mean())
     return FeatureScores(by_feature.mean(-1), whole, by_feature, base)
+
+
+@partial(jax.jit, static_argnames="n_games")
+def _streams(world: Streams, key: Key[Array, ""], n_games: int) -> tuple[Array, Array]:
+    return world.streams(key, n_games)
+
+
+def _rows(world: Streams, key: Key[Array, ""], block: int) -> tuple[Array, Array]:
+    """At least `block` of them. Games and forward pass are most of what is compiled: one
+    program serves every function here, and all worlds that differ in leaves alone.
+    """
+    return _streams(world, key, -(-block // world.slots))
+
+
+@jax.jit
+def _moments(
+    x: Float[Array, "site row d_model"],
+    y: Float[Array, "row feature"],
+    middle: Float[Array, "site d_model"],
+) -> tuple[Array, Array]:
+    """Sums over rows of (x - middle, 1) (x - middle, 1)' and of (x - middle, 1) y'."""
+    x = x - middle[:, None]
+    x = jnp.concatenate([x, jnp.ones((*x.shape[:2], 1))], axis=-1)
+    with jax.default_matmul_precision("highest"):
+        return jnp.einsum("srd,sre->sde", x, x), jnp.einsum("srd,rf->sdf", x, y)
+
+
+@jax.jit
+def _yes_or_no(probes: Probes, x: Array, y: Array) -> tuple[Array, Array, Array]:
+    """Shares of right answers by site and feature, of rows all right by site; the rate."""
+    right = (answers(probes, x) > 0.5) == (y > 0)
+    return right.mean(1), right.all(-1).mean(1), jnp.mean(y > 0, axis=0)
 
 
 def _keys(key: Key[Array, ""], n_rows: int, block: int) -> Iterator[Key[Array, ""]]:

@@ -6,7 +6,7 @@
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 from synthetic.base import Batch
 from synthetic.maze import MazeGame, features, lattice
@@ -124,13 +124,13 @@ class MazeResidual:
     Attributes:
         game: makes the mazes.
         model: reads them; trained, or as it starts for a control.
-        token: the place in the sequence, such as `game.layout.path_start`; static.
+        token: the place in the sequence, such as `game.layout.path_start`.
         site: of the stream, as in `transformer.site`; static.
     """
 
     game: MazeGame
     model: Transformer
-    token: int = struct.field(pytree_node=False)
+    token: Int[ArrayLike, ""]
     site: int = struct.field(pytree_node=False, default=0)
 
     def __post_init__(self):

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import struct
 from jax.test_util import check_grads
 
 from synthetic import othello, random
@@ -141,3 +142,28 @@ def test_mazes_are_lessons_too():
     value, (metrics, _) = jax.jit(next_token.loss)(model, drawn)
     assert np.isfinite(float(value))
     assert 0 < float(metrics["excess"]) < float(value)
+
+
+def test_players_of_one_shape_share_one_program():
+    """Seeds, learning rates and numbers of the game are no part of it."""
+    traced = []
+
+    @struct.dataclass
+    class Counted:
+        odds: float
+
+        def sample(self, key, batch_size):
+            traced.append(batch_size)
+            tokens = jax.random.bernoulli(key, self.odds, (batch_size, 3)).astype(int)
+            row = jnp.array([1 - self.odds, self.odds])
+            return Lesson(tokens, jnp.tile(row, (batch_size, 3, 1)), jnp.ones((1, 3)))
+
+    counts, found = [], []
+    for i, odds in enumerate((0.2, 0.4)):
+        game, model = Counted(odds), Transformer(random.key(160 + i), 2, 3, 4, 1, 1)
+        key_train, key_loss = jax.random.split(random.key(162 + i))
+        trained, _ = next_token.train(key_train, model, game, 4, 8, 0.01 * (1 + i), chunk=2)
+        found.append(next_token.evaluate(key_loss, trained, game, 8, 4)["cross_entropy"])
+        counts.append(len(traced))
+    assert counts[0] == counts[1] > 0
+    assert found[0] != found[1]

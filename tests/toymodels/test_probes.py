@@ -88,6 +88,26 @@ def test_features_are_read_where_they_are_written(fitted):
     assert (found.whole == 0).all()
 
 
+def test_one_program_draws_all_rows_of_worlds_that_differ_in_leaves():
+    traced = []
+
+    @struct.dataclass
+    class Scaled(Linear):
+        by: float = 1.0
+
+        def streams(self, key, n_games):
+            traced.append(n_games)
+            x, y = super().streams(key, n_games)
+            return self.by * x, y
+
+    for by in (1.0, 2.0):
+        world = Scaled(by=by)
+        found = probes.fit(random.key(136), world, 2_000, block=1_000)
+        probes.feature_scores(random.key(137), found, world, 1_000, 1_000)
+        probes.board_scores(random.key(138), found, world, 1_000, 1_000)
+    assert traced == [250]
+
+
 def test_a_ridge_shrinks_and_its_weight_has_no_unit():
     plain, strong = (
         probes.fit(random.key(133), Linear(), 1_000, ridge=r, block=1_000)

@@ -1,5 +1,6 @@
 """The stream of a player as a world: its contract, its rows, its labels."""
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -113,6 +114,16 @@ def test_rows_are_the_stream_at_one_token_and_the_connections():
     assert w.names[0] == "connection (0,0)-(1,0)"
     batch = jax.jit(lambda key: w.sample(key, 20))(random.key(126))
     np.testing.assert_allclose(batch.x, x[2], atol=1e-6)
+
+
+def test_tokens_are_swept_without_a_retrace():
+    key = random.key(129)
+    drawn = MAZES.sample(key, 4)
+    read = jax.jit(chex.assert_max_traces(lambda w, key: w.streams(key, 4)[0], n=1))
+    for token in (3, 7):
+        w = mazes(token)
+        expected = w.model(drawn.tokens).residual[:, :, token]
+        np.testing.assert_allclose(read(w, jax.random.clone(key)), expected, atol=1e-6)
 
 
 def test_the_embedding_of_a_token_that_mazes_share_tells_the_base_rate():

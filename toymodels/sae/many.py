@@ -1,10 +1,12 @@
 """Many dictionaries at once: all members of a study as one compiled program."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Key, PyTree
 
@@ -56,12 +58,45 @@ def fit_many(
     Raises:
         NonFiniteLossError: a loss became NaN or infinite.
     """
-    n_members = len(key)
-    rates = jnp.broadcast_to(jnp.asarray(learning_rate, jnp.float32), (n_members,))
+    rates = jnp.broadcast_to(jnp.asarray(learning_rate, jnp.float32), (len(key),))
+    schedule = _Schedule(n_steps, batch_size, decay)
+    free = {name: jnp.asarray(of_members) for name, of_members in (learns or {}).items()}
+    own = (key, dictionaries, free, rates)
+    states = jax.vmap(
+        lambda d, p, rate: fit.start(p, schedule.optimizer(rate), d.memory(p))
+    )(dictionaries, params, rates)
+    state, history = fit.run(
+        lambda states, n: _step_chunk(schedule, one_world, block, own, states, worlds, n),
+        states,
+        n_steps,
+        chunk,
+        progress,
+        checkpoints,
+        measure,
+    )
+    return state.params, history
 
-    def optimizer_of(rate):
-        return training.adam(rate, n_steps, decay)
 
+class _Schedule(NamedTuple):
+    n_steps: int
+    batch_size: int
+    decay: float
+
+    def optimizer(self, rate: ArrayLike) -> optax.GradientTransformation:
+        return training.adam(rate, self.n_steps, self.decay)
+
+
+# Outside `fit_many`, so that calls which differ in leaves alone share one program.
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _step_chunk(
+    schedule: _Schedule,
+    one_world: bool,
+    block: int | None,
+    own: PyTree,
+    states: fit.State,
+    worlds: GroundTruth,
+    n: int,
+) -> tuple[fit.State, fit.Chunk]:
     def advance(key, dictionary, learns, rate, state, world, n):
         def loss(params, x, memory, step):
             return dictionary.loss(_held(params, learns), x, memory, step)
@@ -71,31 +106,14 @@ def fit_many(
             state,
             n,
             loss=loss,
-            sample=lambda key: world.sample(key, batch_size).x,
-            optimizer=optimizer_of(rate),
+            sample=lambda key: world.sample(key, schedule.batch_size).x,
+            optimizer=schedule.optimizer(rate),
             after=dictionary.after,
         )
 
+    n_members = len(own[0])
     together = ensemble.over_members(advance, n_members, 1 + one_world, block)
-    states = jax.vmap(lambda d, p, rate: fit.start(p, optimizer_of(rate), d.memory(p)))(
-        dictionaries, params, rates
-    )
-
-    @jax.jit
-    def step_chunk(dictionaries, learns, rates, states, worlds, n):
-        return together(key, dictionaries, learns, rates, states, worlds, n)
-
-    free = {name: jnp.asarray(of_members) for name, of_members in (learns or {}).items()}
-    state, history = fit.run(
-        lambda states, n: step_chunk(dictionaries, free, rates, states, worlds, n),
-        states,
-        n_steps,
-        chunk,
-        progress,
-        checkpoints,
-        measure,
-    )
-    return state.params, history
+    return together(*own, states, worlds, n)
 
 
 def _held(params: Any, learns: Mapping[str, Bool[Array, ""]]) -> Any:

@@ -1,12 +1,13 @@
 """Fitting dictionaries to a world, through the one loop of `toymodels.fit`."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, ArrayLike, Int, Key
+from jaxtyping import Array, ArrayLike, Int, Key, PyTree
 
 from synthetic.base import GroundTruth
 from toymodels import fit
@@ -75,26 +76,25 @@ def fit_dictionary(
         NonFiniteLossError: the loss became NaN or infinite.
     """
     key_init, key_data = jax.random.split(key)
-    optimizer = adam(learning_rate, n_steps)
-
-    @jax.jit
-    def step_chunk(state, n, dictionary, world):
-        return advance(
-            key_data,
-            dictionary,
-            state,
-            n,
-            world=world,
-            optimizer=optimizer,
-            batch_size=batch_size,
-        )
-
+    own = (key_data, dictionary, world, learning_rate)
     state, history = fit.run(
-        lambda state, n: step_chunk(state, n, dictionary, world),
-        start(key_init, dictionary, world.d_model, optimizer),
+        lambda state, n: _step_chunk(n_steps, batch_size, own, state, n),
+        start(key_init, dictionary, world.d_model, adam(learning_rate, n_steps)),
         n_steps,
         chunk,
         progress,
         checkpoints,
     )
     return state.params, history
+
+
+# Outside `fit_dictionary`, so that calls which differ in leaves alone share one program.
+@partial(jax.jit, static_argnums=(0, 1))
+def _step_chunk(
+    n_steps: int, batch_size: int, own: PyTree, state: fit.State, n: int
+) -> tuple[fit.State, fit.Chunk]:
+    key, dictionary, world, learning_rate = own
+    optimizer = adam(learning_rate, n_steps)
+    return advance(
+        key, dictionary, state, n, world=world, optimizer=optimizer, batch_size=batch_size
+    )

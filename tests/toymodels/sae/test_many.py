@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import struct
 
 from synthetic import SparseFeatures, directions, firing, random
+from synthetic.base import Batch
 from toymodels import ensemble
 from toymodels.sae import Params, ReLU, training
 from toymodels.sae.many import fit_many
@@ -96,3 +98,34 @@ def test_each_member_may_have_a_learning_rate_of_its_own(members, together):
     np.testing.assert_allclose(found.W_enc[1], together[0].W_enc[1], atol=2e-4)
     moved = np.abs(np.asarray(found.W_enc - stacked[2].W_enc)).max(axis=(1, 2))
     assert moved[2] > 1.5 * moved[1]
+
+
+@pytest.mark.parametrize("function", [training.fit_dictionary, fit_many])
+def test_calls_that_differ_in_leaves_share_one_program(function):
+    """Numbers of world and dictionary, the rate and the keys are no part of a program."""
+    traced = []
+
+    @struct.dataclass
+    class Counted:
+        scale: float
+        d_model: int = struct.field(pytree_node=False, default=3)
+
+        def sample(self, key, batch_size):
+            traced.append(batch_size)
+            x = self.scale * jax.random.normal(key, (batch_size, 3))
+            return Batch(x, x > 0)
+
+    counts, losses = [], []
+    for i, scale in enumerate((1.0, 2.0)):
+        parts = ReLU(4, sparsity=0.1 * scale, revive=None), Counted(scale)
+        key, rest = random.key(150 + i), parts
+        if function is fit_many:
+            key = jax.random.split(key, 2)
+            of_two = ensemble.stack([parts, parts])
+            rest = *of_two, ensemble.stack([parts[0].init(random.key(152), 3)] * 2)
+        _, history = function(key, *rest, 4, 8, learning_rate=0.01 * scale, chunk=2)
+        counts.append(len(traced))
+        losses.append(history.metrics["loss"])
+    assert counts[0] == counts[1] > 0
+    assert np.isfinite(losses).all()
+    assert (losses[0] != losses[1]).all()
