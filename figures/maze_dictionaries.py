@@ -49,6 +49,13 @@ def _draw_scores(panel: Axes, members: list[Any], arrays: Mapping[str, np.ndarra
             label=name,
             capsize=2,
         )
+    panel.axhline(
+        arrays["words/f1"][0],
+        color=style.BLACK,
+        ls="--",
+        lw=0.8,
+        label="the word at b",
+    )
     labels = [f"{PLACES[where]} L{layer} k={k:g}" for where, layer, k in members]
     panel.set_xticks(place, labels, rotation=90)
     panel.set_ylim(0, 1.02)

@@ -11,9 +11,14 @@ mazes is never trained on, whatever their ends and the order of their list
 paths were exact with it and 54 % with the path alone.
 
 `tiny` is for tests: two minutes, and 90 to 97 % of held-out paths exact on three seeds.
-`small` took half an hour on one core. `medium` wants two hours of a core (a quarter of that
-was run), and `full` an accelerator; these have not been trained. `full` has half the
-weights of the model `jirpy` (Ivanitskiy et al. 2023, arXiv 2312.02566).
+`small` took half an hour on one core. `medium` took 70 minutes on one core, other work
+beside, and has 92 % exact on the one seed that was run. `full` wants an accelerator and has
+not been trained; it has half the weights of the model `jirpy` (Ivanitskiy et al. 2023,
+arXiv 2312.02566).
+
+Small batches learn more from as many mazes. After 64,000 mazes of 4 x 4 cells 82 % of paths
+were exact with batches of 32 and 84 % with 16 (one trial each); `small`, with batches of
+64, has 86 % after 160,000.
 """
 
 from dataclasses import replace
@@ -57,8 +62,8 @@ def small() -> Preset[MazeGame]:
 
 
 def medium() -> Preset[MazeGame]:
-    """5 x 5 cells, 0.8 M weights, 512,000 mazes."""
-    return Preset(game(5), 128, 4, 4, n_steps=8_000, batch_size=64, learning_rate=1e-3)
+    """5 x 5 cells, 0.2 M weights, 480,000 mazes."""
+    return Preset(game(5), 64, 4, 4, n_steps=30_000, batch_size=16, learning_rate=2e-3)
 
 
 def full() -> Preset[MazeGame]:

@@ -77,10 +77,11 @@ def test_heads_give_a_whole_record(player, tmp_path):
 def found(**changed):
     f1 = dict(zip(MODELS, (0.9, 0.3, 0.35), strict=True)) | changed
     return {
+        "words": (0.35, 0.34, 0.36),
         "scores": {
             name: {"best": 0, "rows": [{"f1": (value, value - 0.02, value + 0.02)}]}
             for name, value in f1.items()
-        }
+        },
     }
 
 
@@ -88,8 +89,11 @@ def test_dictionaries_must_reach_the_goal_and_controls_must_not():
     assert failed(maze_dictionaries.make_checks(found())) == []
     assert len(failed(maze_dictionaries.make_checks(found(trained=0.8)))) == 1
     assert len(failed(maze_dictionaries.make_checks(found(trained=0.32)))) == 2
+    # A control that misses the goal may know the words at b, but no more.
     before = {"before training": 0.5}
-    assert len(failed(maze_dictionaries.make_checks(found(**before)))) == 1
+    assert len(failed(maze_dictionaries.make_checks(found(**before)))) == 2
+    words = {"words": (0.49, 0.485, 0.495)}
+    assert len(failed(maze_dictionaries.make_checks(found(**before) | words))) == 1
 
 
 def rows(key, n=640):
@@ -135,7 +139,7 @@ def test_dictionaries_give_a_whole_record(player, tmp_path):
     result = maze_dictionaries.run(settings, 103, Job(tmp_path, "test"))
     assert result.arrays["trained/f1"].shape == (4, 3)
     assert result.arrays["Gaussian weights/by_connection"].shape == (12,)
-    assert len(result.table) == 1 + 4 + 1 + 1 + 4
+    assert len(result.table) == 1 + 4 + 1 + 1 + 1 + 4
 
 
 def test_no_test_of_a_shift_is_an_echo_of_training():

@@ -30,7 +30,7 @@ DICTIONARIES = {
         ("f1", np.array([[0.5, 0.4, 0.6], [0.9, 0.8, 0.95]])),
         ("by_connection", R.random(12)),
     )
-}
+} | {"words/f1": np.array([0.47, 0.46, 0.48])}
 TRANSFER = {f"{name}/f1": R.random((3, 3, 3)) for name in ("a", "b")}
 PATH_START = {
     f"{name}/{kind}/{part}": values

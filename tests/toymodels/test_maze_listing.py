@@ -9,6 +9,8 @@ from synthetic.maze import Kruskal, MazeGame, Percolation, lattice
 from synthetic.maze.tokens import FIRST_CELL
 from synthetic.testing import check
 from toymodels import maze_listing
+from toymodels.scores import coverage
+from toymodels.scores.coverage import Sample
 from toymodels.transformer import Transformer
 
 GAME = MazeGame.of(Kruskal(3))
@@ -35,6 +37,33 @@ def test_rows_are_the_stream_at_the_slot_and_the_connection_in_it(listed):
             pairs = np.sort(np.stack([a, b], axis=1), axis=1).tolist()
             expected = np.eye(12, dtype=bool)[[ends.index(pair) for pair in pairs]]
             np.testing.assert_array_equal(listed.connection[:, slot], expected)
+
+
+def test_a_word_finds_the_connections_of_its_cell_in_closed_form():
+    """On 3 x 3 cells, where a connection is listed with a probability of p at a corner and
+    q in the middle: F1 = 1/2 for a corner's two. The four others are found from the side,
+    whose cell has two of the first kind, q / (q + p + q / 2), or from the middle, 1/3.
+    """
+    rows = maze_listing.words(random.key(184), GAME, 4_000)
+    sample = Sample(rows.x, rows.connection)
+    detectors = coverage.select(coverage.count(sample))
+    found = coverage.by_property(detectors, sample)
+    middle = np.array([4 in pair for pair in lattice.ends(3).tolist()])
+    often = np.asarray(rows.connection).mean(axis=0)
+    p, q = often[~middle].mean(), often[middle].mean()
+    assert middle.sum() == 4
+    # Some 2,500 of each kind: a standard error of 0.01 in every one.
+    np.testing.assert_allclose(found[~middle], 0.5, atol=0.04)
+    np.testing.assert_allclose(found[middle], max(q / (q + p + q / 2), 1 / 3), atol=0.04)
+
+
+def test_words_are_those_of_the_mazes_that_are_read(listed):
+    rows = maze_listing.words(random.key(181), GAME, 40)
+    np.testing.assert_array_equal(rows.connection, listed.rows(0, 0).connection)
+    tokens = jax.jit(lambda key: GAME.sample(key, 40))(random.key(181)).tokens
+    first = GAME.layout.slots.start + 2
+    second = np.asarray(tokens)[:, first : GAME.layout.slots.stop : 4]
+    np.testing.assert_array_equal(np.asarray(rows.x).argmax(1), second.ravel())
 
 
 def test_scaling_leaves_no_position_and_mean_squares_of_one(listed):

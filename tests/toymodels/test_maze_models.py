@@ -14,7 +14,7 @@ from toymodels import maze_models
     [
         (maze_models.tiny, 0.106),
         (maze_models.small, 0.159),
-        (maze_models.medium, 0.815),
+        (maze_models.medium, 0.213),
         (maze_models.full, 4.81),
     ],
 )
