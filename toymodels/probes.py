@@ -13,6 +13,7 @@ little variance, so that the first stands about as high as the second.
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 import jax
@@ -87,8 +88,10 @@ def fit(
 
     keys = list(_keys(key, n_rows, block))
     # Around the mean of one block, float32 sums keep directions of little variance.
-    middle = _rows(world, jax.random.clone(keys[0]), block)[0].mean(axis=1)
-    found = [jax.device_get(_moments(*_rows(world, k, block), middle)) for k in keys]
+    first = _rows(world, keys[0], block)
+    middle = first[0].mean(axis=1)
+    blocks = chain([first], (_rows(world, k, block) for k in keys[1:]))
+    found = [jax.device_get(_moments(x, y, middle)) for x, y in blocks]
     gram, cross = (np.sum(p, axis=0, dtype=float) for p in zip(*found, strict=True))
     n = gram[:, -1:, -1:]
     mean_x, mean_y = gram[:, -1, :-1] / n[:, 0], cross[:, -1] / n[:, 0]
