@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import peers
 from benchmarks.race import Run, race, report
 from synthetic import SparseFeatures, directions, firing, random
-from toymodels import fit
 from toymodels.sae import ReLU, TopK, training
+from toymodels.training import loop
 
 BATCH = 1024
 BANK = 8
@@ -55,7 +55,7 @@ def our_step(variant: str, d_model: int, n_latents: int, k: int, bank: np.ndarra
         return batches[jax.random.randint(key, (), 0, len(batches))]
 
     advance = jax.jit(
-        lambda state, n: fit.advance(
+        lambda state, n: loop.advance(
             random.key(0),
             state,
             n,

@@ -9,7 +9,7 @@ import jax
 # set before JAX makes its first array.
 jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
 
-from experiments.command import main  # noqa: E402
+from experiments.harness.command import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -8,7 +8,7 @@ from flax import struct
 from jaxtyping import Array, ArrayLike, Float, Key
 
 from synthetic.base import Batch
-from synthetic.embedding import force
+from synthetic.noise import force
 from synthetic.sparse import SparseFeatures
 from synthetic.validation import require_width
 

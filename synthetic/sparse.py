@@ -5,11 +5,11 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, ArrayLike, Float, Key
 
-from synthetic.active import ActiveFiring, of_active
 from synthetic.base import Batch, Pairs, to_dense, to_pairs
-from synthetic.embedding import add_noise, force, require_noise, weighted_sum
 from synthetic.firing import Firing
+from synthetic.firing.active import ActiveFiring, of_active
 from synthetic.magnitude import Circle, Magnitude, Uniform
+from synthetic.noise import add_noise, force, require_noise, weighted_sum
 from synthetic.validation import require_range, require_width
 
 
@@ -90,7 +90,7 @@ class SparseFeatures:
     ) -> tuple[Float[Array, "batch d_model"], Pairs]:
         """The samples of `sample`, their features as (index, value) pairs.
 
-        A law that draws active features alone (`synthetic.active`) has its own slots and
+        A law that draws active features alone (`synthetic.firing.active`) has its own slots and
         never builds an array of [batch, feature]; others need `slots`, the most features
         in a sample. Where there are more, values are NaN.
         """

@@ -23,7 +23,7 @@ Stream = Literal["train", "calibrate", "test"]
 
 def stream_key(seed: int, stream: Stream) -> Key[Array, ""]:
     """The key of a stream. `fold_in(stream_key(seed, stream), step)` is a batch's key,
-    which is also how `toymodels.fit` makes it.
+    which is also how `toymodels.training.loop` makes it.
     """
     if stream not in get_args(Stream):
         raise ValueError(

@@ -9,9 +9,9 @@ from jax import lax
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 from synthetic.base import Batch
-from synthetic.embedding import add_noise, force, require_noise
 from synthetic.firing import Firing
 from synthetic.magnitude import Magnitude, Uniform
+from synthetic.noise import add_noise, force, require_noise
 from synthetic.validation import require_probability, require_range, require_width
 
 

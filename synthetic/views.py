@@ -7,9 +7,9 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Key
 
 from synthetic.base import Batch
 from synthetic.directions import orthogonal, random
-from synthetic.embedding import force
 from synthetic.firing import Firing
 from synthetic.magnitude import Magnitude, Uniform
+from synthetic.noise import force
 from synthetic.validation import require_width
 
 

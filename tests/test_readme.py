@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.command import catalogue
+from experiments.harness.command import catalogue
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 

@@ -34,10 +34,11 @@ def main() -> None:
 
 def train(steps: int) -> tuple[str, ...]:
     """The number of devices, the last loss and mcc_dec of a BatchTopK dictionary."""
-    from synthetic import random, standard
-    from toymodels import fit, parallel
+    from synthetic import random
+    from synthetic.worlds import standard
     from toymodels.sae import BatchTopK, training
     from toymodels.scores import geometry
+    from toymodels.training import loop, parallel
 
     world = standard.hierarchy()
     dictionary = BatchTopK(world.n_features, k=1.5)
@@ -48,7 +49,7 @@ def train(steps: int) -> tuple[str, ...]:
 
     @jax.jit
     def advance(state, n):
-        return fit.advance(
+        return loop.advance(
             key_data,
             state,
             n,
@@ -60,7 +61,7 @@ def train(steps: int) -> tuple[str, ...]:
 
     start = training.start(key_init, dictionary, world.d_model, optimizer)
     start = parallel.replicated(start, devices)
-    state, history = fit.run(advance, start, steps, chunk=steps // 2)
+    state, history = loop.run(advance, start, steps, chunk=steps // 2)
     mcc = geometry.mcc_dec(geometry.cosines(state.params.W_dec, world.directions))
     loss = history.metrics["loss"][-1]
     return f"{devices.size} devices", f"loss {loss:.6f}", f"mcc_dec {mcc:.6f}"

@@ -16,8 +16,9 @@ from sae_lens.config import SAETrainerConfig
 from sae_lens.training.sae_trainer import SAETrainer
 
 import synthetic
-from synthetic import random, standard
-from toymodels.adapters import adapt
+from synthetic import random
+from synthetic.worlds import standard
+from toymodels.exchange.adapters import adapt
 from toymodels.scores import score
 from toymodels.testing import assert_recovers
 

@@ -6,7 +6,7 @@
 
 Games come from PGN files, with the rules by `chess` (python-chess), an optional package:
 `pip install chess`. There is no generator here that trains a model; the properties are for
-the board scores (`toymodels.scores.coverage`, `board_reconstruction`).
+the board scores (`toymodels.scores.detection`, `board_reconstruction`).
 """
 
 from synthetic.chess.games import (

@@ -1,7 +1,7 @@
 """Labels as features: a vector of ones and zeros for every maze or token, with names.
 
 Two kinds: "maze" for `labels.Labels`, "token" for `labels.TokenLabels`. `parents` says
-which feature implies which, in the form of `synthetic.forest`.
+which feature implies which, in the form of `synthetic.hierarchy.forest`.
 """
 
 from typing import Literal

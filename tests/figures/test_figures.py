@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from figures import (
+from figures.recovery import (
     cosine_matrix,
     recovery_frontier,
     seed_distributions,
-    toy_geometry,
     training_curves,
 )
+from figures.superposition import toy_geometry
 
 R = np.random.default_rng(0)
 VARIANTS = ["a", "b"]

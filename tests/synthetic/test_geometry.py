@@ -7,8 +7,9 @@ import optax
 import pytest
 from scipy import stats
 
-from synthetic import SparseFeatures, directions, firing, geometry, magnitude, random, sets
-from synthetic.embedding import add_noise
+from synthetic import SparseFeatures, directions, firing, geometry, magnitude, random
+from synthetic.firing import sets
+from synthetic.noise import add_noise
 
 LEVEL = (jnp.arange(20_000) + 0.5) / 20_000
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from synthetic import directions, firing, random, testing
-from synthetic.forest import Forest
 from synthetic.hierarchy import Gated
+from synthetic.hierarchy.forest import Forest
 from synthetic.magnitude import Constant, Uniform
 from synthetic.temporal import SinglePositions, TopicsAndTokens, last_renewal
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Float
 
-from toymodels.exchange import files, self_test, torch_file, weights
+from toymodels import files
+from toymodels.exchange import self_test, torch_file, weights
 from toymodels.exchange.self_test import Reference
 from toymodels.exchange.weights import Weights
 from toymodels.sae import Dictionary

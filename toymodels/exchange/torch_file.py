@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from toymodels.exchange.files import damaged, require_file
+from toymodels.files import damaged, require_file
 
 _STORAGES: dict[str, Any] = {
     "DoubleStorage": np.float64,

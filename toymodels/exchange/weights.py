@@ -12,15 +12,17 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from synthetic.validation import require_finite
-from toymodels.sae import Dictionary, Params, ReLU, TopK, frozen
+from toymodels.sae import Dictionary, Params, ReLU, TopK
 from toymodels.sae.april import ReLUApril
-from toymodels.sae.batchtopk import BatchTopK, ThresholdParams, calibrate
-from toymodels.sae.controller import Controlled
+from toymodels.sae.around import frozen
+from toymodels.sae.around.controller import Controlled
+from toymodels.sae.around.p_annealing import PAnnealing
+from toymodels.sae.batchtopk import BatchTopK
 from toymodels.sae.gated import Gated, GatedParams
 from toymodels.sae.jumprelu import JumpReLU, JumpReLUParams
 from toymodels.sae.matryoshka import Matryoshka
 from toymodels.sae.matryoshka_relu import MatryoshkaReLU
-from toymodels.sae.p_annealing import PAnnealing
+from toymodels.sae.threshold import ThresholdParams, calibrate
 from toymodels.sae.tied import Tied, untied
 
 _EPSILON = 1e-5

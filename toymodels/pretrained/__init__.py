@@ -19,17 +19,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import DTypeLike
 
-from toymodels import maze_models, othello_models
-from toymodels.exchange import files
-from toymodels.players import Preset
+from toymodels import files
+from toymodels.maze import presets
+from toymodels.othello import presets as othello_models
 from toymodels.transformer import Transformer
+from toymodels.transformer.preset import Preset
 
 FOLDER = Path(__file__).parent
 PRESETS: dict[str, Callable[[], Preset[Any]]] = {
-    "maze_tiny": maze_models.tiny,
-    "maze_small": maze_models.small,
-    "maze_medium": maze_models.medium,
-    "maze_full": maze_models.full,
+    "maze_tiny": presets.tiny,
+    "maze_small": presets.small,
+    "maze_medium": presets.medium,
+    "maze_full": presets.full,
     "othello_tiny": othello_models.tiny,
     "othello_small": othello_models.small,
     "othello_full": othello_models.full,

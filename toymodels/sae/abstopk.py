@@ -7,9 +7,9 @@ from flax import struct
 from jaxtyping import Array, ArrayLike, Bool
 
 from synthetic.validation import require_range
-from toymodels.fit import Outcome
 from toymodels.sae import base, revival
-from toymodels.sae.select import annealed, keep_k_signed
+from toymodels.sparse_coding.select import annealed, keep_k_signed
+from toymodels.training.loop import Outcome
 
 
 @struct.dataclass

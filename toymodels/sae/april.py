@@ -6,9 +6,9 @@ from flax import struct
 from jaxtyping import Array, ArrayLike, Float
 
 from synthetic.validation import require_range
-from toymodels.fit import Outcome
 from toymodels.sae import base, revival
-from toymodels.sae.schedule import warm_up
+from toymodels.sae.penalties import warm_up
+from toymodels.training.loop import Outcome
 
 
 @struct.dataclass

@@ -10,10 +10,10 @@ from jaxtyping import Array, ArrayLike, Float
 
 from synthetic.directions import unit_rows
 from synthetic.validation import require_range, require_width
-from toymodels.fit import Outcome
 from toymodels.sae import base, revival
 from toymodels.sae.april import lengths
-from toymodels.sae.select import keep_k
+from toymodels.sparse_coding.select import keep_k
+from toymodels.training.loop import Outcome
 
 
 class ArchetypalParams(NamedTuple):

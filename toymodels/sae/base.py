@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from synthetic.directions import random, unit_rows
 from synthetic.validation import require_finite
-from toymodels.fit import Outcome, State
+from toymodels.training.loop import Outcome, State
 
 _NARROW = 1024  # latents up to which `_product` pays
 

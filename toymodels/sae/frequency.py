@@ -8,8 +8,8 @@ from flax import struct
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from synthetic.validation import require_range
-from toymodels.fit import State
 from toymodels.sae import base, revival
+from toymodels.training.loop import State
 
 
 @struct.dataclass

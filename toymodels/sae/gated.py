@@ -14,12 +14,11 @@ from jaxtyping import Array, ArrayLike
 
 from synthetic.directions import random
 from synthetic.validation import require_range
-from toymodels.fit import Outcome
 from toymodels.sae import base, revival
 from toymodels.sae.base import X, Z
 from toymodels.sae.jumprelu import JumpReLUParams
-from toymodels.sae.penalties import L1, CodePenalty
-from toymodels.sae.schedule import warm_up
+from toymodels.sae.penalties import L1, CodePenalty, warm_up
+from toymodels.training.loop import Outcome
 
 
 class GatedParams(NamedTuple):

@@ -11,9 +11,9 @@ from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Key, PyTree
 
 from synthetic.base import GroundTruth
-from toymodels import ensemble, fit
 from toymodels.sae import training
 from toymodels.sae.base import Dictionary
+from toymodels.training import ensemble, loop
 
 
 def fit_many(
@@ -30,9 +30,9 @@ def fit_many(
     block: int | None = None,
     chunk: int = 500,
     progress: Callable[[int, dict[str, Any]], None] = lambda step, metrics: None,
-    checkpoints: fit.Checkpoints | None = None,
-    measure: fit.Measure = fit.nothing,
-) -> tuple[PyTree, fit.History]:
+    checkpoints: loop.Checkpoints | None = None,
+    measure: loop.Measure = loop.nothing,
+) -> tuple[PyTree, loop.History]:
     """Fits each dictionary to its world from given weights.
 
     Members differ in the values of leaves: of the dictionary (penalties), of the world
@@ -63,9 +63,9 @@ def fit_many(
     free = {name: jnp.asarray(of_members) for name, of_members in (learns or {}).items()}
     own = (key, dictionaries, free, rates)
     states = jax.vmap(
-        lambda d, p, rate: fit.start(p, schedule.optimizer(rate), d.memory(p))
+        lambda d, p, rate: loop.start(p, schedule.optimizer(rate), d.memory(p))
     )(dictionaries, params, rates)
-    state, history = fit.run(
+    state, history = loop.run(
         lambda states, n: _step_chunk(schedule, one_world, block, own, states, worlds, n),
         states,
         n_steps,
@@ -93,15 +93,15 @@ def _step_chunk(
     one_world: bool,
     block: int | None,
     own: PyTree,
-    states: fit.State,
+    states: loop.State,
     worlds: GroundTruth,
     n: int,
-) -> tuple[fit.State, fit.Chunk]:
+) -> tuple[loop.State, loop.Chunk]:
     def advance(key, dictionary, learns, rate, state, world, n):
         def loss(params, x, memory, step):
             return dictionary.loss(_held(params, learns), x, memory, step)
 
-        return fit.advance(
+        return loop.advance(
             key,
             state,
             n,

@@ -9,9 +9,9 @@ from jaxtyping import Array, ArrayLike
 
 from synthetic.directions import random
 from synthetic.validation import require_range, require_whole
-from toymodels.fit import Outcome
 from toymodels.sae import base
 from toymodels.sparse_coding.matching_pursuit import matching_pursuit
+from toymodels.training.loop import Outcome
 
 
 class PursuitParams(NamedTuple):

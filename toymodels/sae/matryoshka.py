@@ -14,11 +14,19 @@ from flax import struct
 from jax import lax
 from jaxtyping import ArrayLike
 
-from toymodels.fit import Outcome, State
-from toymodels.sae import base, batchtopk, revival
+from toymodels.sae import base, revival
 from toymodels.sae.frequency import FrequencySort, by_frequency
-from toymodels.sae.select import annealed, keep_batch_k
-from toymodels.sae.tilted import tilted_mean
+from toymodels.sae.penalties import tilted_mean
+from toymodels.sae.threshold import (
+    Memory,
+    ThresholdParams,
+    above,
+    init_tied,
+    require_selection,
+    tracked,
+)
+from toymodels.sparse_coding.select import annealed, keep_batch_k
+from toymodels.training.loop import Outcome, State
 
 DETACH = ("none", "inner", "all")
 
@@ -68,23 +76,23 @@ class Matryoshka:
     detach: str = struct.field(pytree_node=False, default="none")
 
     def __post_init__(self):
-        batchtopk.require_selection(self)
+        require_selection(self)
         require_levels(self)
 
     def init(self, key, d_model):
-        return batchtopk.init_tied(key, self.n_latents, d_model)
+        return init_tied(key, self.n_latents, d_model)
 
     def memory(self, params):
         quiet = revival.all_alive(self.n_latents)
         frequency = () if self.sort is None else jnp.zeros(self.n_latents)
-        return batchtopk.Memory(quiet, params.threshold, frequency)
+        return Memory(quiet, params.threshold, frequency)
 
     def candidates(self, params, x):
         """What competes for a place in z: relu((x - b_dec) W_enc + b_enc)."""
         return jax.nn.relu(base.pre_activation(params, x))
 
     def encode(self, params, x):
-        return batchtopk.above(self.candidates(params, x), params.threshold)
+        return above(self.candidates(params, x), params.threshold)
 
     def encode_batch(self, params, x):
         """The codes as in training: k * batch latents on, over all of `x` together."""
@@ -122,11 +130,11 @@ class Matryoshka:
 
     def _remembered(self, memory, z, step):
         quiet = revival.count_quiet(memory.quiet, z)
-        threshold = batchtopk.tracked(memory.threshold, z, self.threshold_rate, step)
+        threshold = tracked(memory.threshold, z, self.threshold_rate, step)
         frequency = memory.frequency
         if self.sort is not None:
             frequency = self.sort.tracked(frequency, z, step)
-        return batchtopk.Memory(quiet, threshold, frequency)
+        return Memory(quiet, threshold, frequency)
 
     def after(self, key, state, x):
         params = base.with_unit_rows(state.params)
@@ -175,7 +183,7 @@ def require_levels(dictionary) -> None:
 
 
 def reconstructions(
-    params: base.Params | batchtopk.ThresholdParams,
+    params: base.Params | ThresholdParams,
     z: base.Z,
     prefixes: tuple[int, ...],
     detach: str = "none",

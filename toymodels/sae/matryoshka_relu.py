@@ -9,8 +9,8 @@ from flax import struct
 from jaxtyping import ArrayLike
 
 from synthetic.validation import require_range
-from toymodels.fit import Outcome
 from toymodels.sae import base, matryoshka
+from toymodels.training.loop import Outcome
 
 
 @struct.dataclass

@@ -15,8 +15,8 @@ from jax import lax
 from jaxtyping import Array, Int, Key
 
 from synthetic.base import GroundTruth
-from toymodels import fit
 from toymodels.sae import training
+from toymodels.training import loop
 
 Stacks = dict[str, Any]
 
@@ -30,7 +30,7 @@ def advance(
     world: GroundTruth,
     optimizer: optax.GradientTransformation,
     batch_size: int = 1024,
-) -> tuple[Stacks, dict[str, fit.Chunk]]:
+) -> tuple[Stacks, dict[str, loop.Chunk]]:
     """Makes `n_steps` updates of every member of every variant; pure.
 
     Each member ends where `training.advance` with the same key would have taken it. In
@@ -54,7 +54,7 @@ def advance(
     def step_of(x):
         def one(member):
             dictionary, state = member
-            return fit.advance(
+            return loop.advance(
                 key,
                 state,
                 1,
@@ -132,7 +132,7 @@ def fit_variants(
             learning_rate=learning_rate,
         )
 
-    states, _ = fit.run(
+    states, _ = loop.run(
         step_chunk,
         {k: jax.vmap(start)(stack, of_members) for k, stack in dictionaries.items()},
         n_steps,
@@ -145,7 +145,7 @@ def fit_variants(
 @partial(jax.jit, static_argnames=("n_steps", "batch_size", "learning_rate"))
 def _advance(
     key, dictionaries, states, n, world, *, n_steps, batch_size, learning_rate
-) -> tuple[Stacks, dict[str, fit.Chunk]]:
+) -> tuple[Stacks, dict[str, loop.Chunk]]:
     """Compiled once for all worlds of one shape."""
     return advance(
         key,
@@ -158,13 +158,13 @@ def _advance(
     )
 
 
-def _empty(chunk: fit.Chunk) -> fit.Chunk:
+def _empty(chunk: loop.Chunk) -> loop.Chunk:
     """No steps yet."""
     zeros = jax.tree.map(lambda m: jnp.zeros(m.shape, jnp.float32), chunk.metrics)
-    return fit.Chunk(zeros, jnp.full(chunk.bad_step.shape, -1, chunk.bad_step.dtype))
+    return loop.Chunk(zeros, jnp.full(chunk.bad_step.shape, -1, chunk.bad_step.dtype))
 
 
-def _joined(i: Int[Array, ""], chunk: fit.Chunk, new: fit.Chunk) -> fit.Chunk:
+def _joined(i: Int[Array, ""], chunk: loop.Chunk, new: loop.Chunk) -> loop.Chunk:
     """The means after step `i` more, and the first bad step."""
     mean = jax.tree.map(lambda m, now: m + (now - m) / (i + 1), chunk.metrics, new.metrics)
-    return fit.Chunk(mean, jnp.where(chunk.bad_step < 0, new.bad_step, chunk.bad_step))
+    return loop.Chunk(mean, jnp.where(chunk.bad_step < 0, new.bad_step, chunk.bad_step))

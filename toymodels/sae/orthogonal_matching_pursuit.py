@@ -8,10 +8,10 @@ from jax import lax
 from jaxtyping import ArrayLike
 
 from synthetic.validation import require_range, require_whole
-from toymodels.fit import Outcome
 from toymodels.sae import base
 from toymodels.sae.matching_pursuit import init_unit_rows
 from toymodels.sparse_coding.omp import nonnegative_omp
+from toymodels.training.loop import Outcome
 
 
 @struct.dataclass

@@ -2,9 +2,11 @@
 
 from typing import Protocol
 
+import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, ArrayLike, Float
+from jax import lax
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from synthetic.validation import require_range
 from toymodels.sae.base import Z
@@ -45,3 +47,23 @@ class Power:
     def __call__(self, z):
         cost = (z + self.eps) ** self.p - jnp.asarray(self.eps) ** self.p
         return jnp.mean(jnp.sum(cost, axis=-1))
+
+
+def warm_up(step: Int[Array, ""], n_steps: ArrayLike) -> Float[Array, ""]:
+    """min(1, step / n_steps): 0 at step 0, 1 from step `n_steps` on, 1 for no steps."""
+    n_steps = jnp.asarray(n_steps, jnp.float32)
+    return jnp.where(step < n_steps, step / jnp.maximum(n_steps, 1), 1)
+
+
+def tilted_mean(errors: Float[Array, " batch"], tilt: ArrayLike) -> Float[Array, ""]:
+    r"""sum_b p_b error_b with p = softmax(tilt * error / mean(error)), held constant.
+
+    Its gradient is that of the tilted loss (1 / t) log mean_b exp(t error_b) at
+    t = tilt / mean(error): measured against the mean, the tilt has no unit. Positive tilts
+    favour samples that are reconstructed badly, negative ones suppress them, and 0 gives
+    the mean.
+    """
+    mean = jnp.mean(errors)
+    scale = jnp.where(mean > 0, mean, 1)
+    share = jax.nn.softmax(lax.stop_gradient(tilt * errors / scale))
+    return jnp.where(jnp.asarray(tilt) == 0, mean, jnp.sum(share * errors))

@@ -8,10 +8,10 @@ from flax import struct
 from jaxtyping import Array, ArrayLike
 
 from synthetic.validation import require_range
-from toymodels import unrolled
-from toymodels.fit import Outcome
 from toymodels.sae import base, revival
 from toymodels.sae.penalties import L1, CodePenalty
+from toymodels.training import unrolled
+from toymodels.training.loop import Outcome
 
 
 @struct.dataclass

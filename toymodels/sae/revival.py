@@ -17,9 +17,9 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, PyTree
 
 from synthetic.directions import random, unit_rows
 from synthetic.validation import require_range
-from toymodels.fit import State
 from toymodels.sae.base import Dictionary, X, Z
-from toymodels.sae.select import keep_k_positive
+from toymodels.sparse_coding.select import keep_k_positive
+from toymodels.training.loop import State
 
 Quiet = Int[Array, " latent"]
 

@@ -10,9 +10,9 @@ from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Int, Key
 
 from synthetic.validation import require_range
-from toymodels.fit import Outcome, State
 from toymodels.sae import base
 from toymodels.sae.frequency import FrequencySort, by_frequency
+from toymodels.training.loop import Outcome, State
 
 
 class Memory(NamedTuple):

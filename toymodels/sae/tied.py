@@ -10,8 +10,8 @@ from jaxtyping import Array, ArrayLike
 
 from synthetic.directions import random
 from synthetic.validation import require_range
-from toymodels.fit import Outcome
 from toymodels.sae import base, revival
+from toymodels.training.loop import Outcome
 
 
 class TiedParams(NamedTuple):

@@ -8,9 +8,9 @@ from flax import struct
 from jaxtyping import ArrayLike
 
 from synthetic.validation import require_range
-from toymodels.fit import Outcome
 from toymodels.sae import base, revival
-from toymodels.sae.select import annealed, keep_k
+from toymodels.sparse_coding.select import annealed, keep_k
+from toymodels.training.loop import Outcome
 
 
 @struct.dataclass

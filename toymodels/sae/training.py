@@ -1,4 +1,4 @@
-"""Fitting dictionaries to a world, through the one loop of `toymodels.fit`."""
+"""Fitting dictionaries to a world, through the one loop of `toymodels.training.loop`."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,8 +10,8 @@ import optax
 from jaxtyping import Array, ArrayLike, Int, Key, PyTree
 
 from synthetic.base import GroundTruth
-from toymodels import fit
 from toymodels.sae.base import Dictionary
+from toymodels.training import loop
 
 
 def adam(
@@ -31,24 +31,24 @@ def start(
     dictionary: Dictionary,
     d_model: int,
     optimizer: optax.GradientTransformation,
-) -> fit.State:
+) -> loop.State:
     """The state of a fresh dictionary."""
     params = dictionary.init(key, d_model)
-    return fit.start(params, optimizer, dictionary.memory(params))
+    return loop.start(params, optimizer, dictionary.memory(params))
 
 
 def advance(
     key: Key[Array, ""],
     dictionary: Dictionary,
-    state: fit.State,
+    state: loop.State,
     n_steps: Int[Array, ""] | int,
     *,
     world: GroundTruth,
     optimizer: optax.GradientTransformation,
     batch_size: int = 1024,
-) -> tuple[fit.State, fit.Chunk]:
+) -> tuple[loop.State, loop.Chunk]:
     """`fit.advance` for one dictionary on one world; pure, so `vmap` it over members."""
-    return fit.advance(
+    return loop.advance(
         key,
         state,
         n_steps,
@@ -68,8 +68,8 @@ def fit_dictionary(
     learning_rate: float = 3e-3,
     chunk: int = 500,
     progress: Callable[[int, dict[str, Any]], None] = lambda step, metrics: None,
-    checkpoints: fit.Checkpoints | None = None,
-) -> tuple[Any, fit.History]:
+    checkpoints: loop.Checkpoints | None = None,
+) -> tuple[Any, loop.History]:
     """Fits one dictionary, compiled, and returns its weights and one row per chunk.
 
     Raises:
@@ -77,7 +77,7 @@ def fit_dictionary(
     """
     key_init, key_data = jax.random.split(key)
     own = (key_data, dictionary, world, learning_rate)
-    state, history = fit.run(
+    state, history = loop.run(
         lambda state, n: _step_chunk(n_steps, batch_size, own, state, n),
         start(key_init, dictionary, world.d_model, adam(learning_rate, n_steps)),
         n_steps,
@@ -91,8 +91,8 @@ def fit_dictionary(
 # Outside `fit_dictionary`, so that calls which differ in leaves alone share one program.
 @partial(jax.jit, static_argnums=(0, 1))
 def _step_chunk(
-    n_steps: int, batch_size: int, own: PyTree, state: fit.State, n: int
-) -> tuple[fit.State, fit.Chunk]:
+    n_steps: int, batch_size: int, own: PyTree, state: loop.State, n: int
+) -> tuple[loop.State, loop.Chunk]:
     key, dictionary, world, learning_rate = own
     optimizer = adam(learning_rate, n_steps)
     return advance(

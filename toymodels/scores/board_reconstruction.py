@@ -22,7 +22,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from toymodels.scores import intervals
 from toymodels.scores.classification import ratio
-from toymodels.scores.coverage import (
+from toymodels.scores.detection import (
     N_BLOCKS,
     SHARES,
     Counts,

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from synthetic.base import Batch, KnownDirections
-from toymodels.scores import geometry, intervals, mixing, ranking, structure, summary
+from toymodels.scores import absorption, geometry, intervals, mixing, ranking, summary
 from toymodels.scores.geometry import Cosines
 from toymodels.scores.intervals import Interval
 from toymodels.scores.matching import Match
@@ -54,8 +54,8 @@ class Evaluation(NamedTuple):
     mixing: Mixing
     statistics: Statistics
     counts: ranking.Counts
-    watched: structure.Watched | None
-    sums: structure.Sums | None
+    watched: absorption.Watched | None
+    sums: absorption.Sums | None
     blocks: Any
 
 
@@ -111,7 +111,7 @@ def evaluate_rows(
     parents = getattr(world, "parents", None)
     watched = None
     if parents is not None and (np.asarray(parents) >= 0).any():
-        watched = structure.watch(np.asarray(parents), pairs, mixed)
+        watched = absorption.watch(np.asarray(parents), pairs, mixed)
     chosen = _choose(pairs, example, jnp.asarray(codes(example)[0]))
     keep_blocks = keep_blocks and len(keys) * cosine.size <= _ROOM
 
@@ -137,7 +137,7 @@ _choose = jax.jit(ranking.choose)
 
 @jax.jit
 def _reduce(chosen, watched, batch: Batch, z, x_hat):
-    sums = None if watched is None else structure.count(watched, batch, z)
+    sums = None if watched is None else absorption.count(watched, batch, z)
     return measure(batch, z, x_hat), ranking.count(chosen, batch, z), sums
 
 

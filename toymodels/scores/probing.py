@@ -19,8 +19,8 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int
 from scipy import stats
 
 from synthetic.validation import require_range, require_width
-from toymodels import newton
 from toymodels.scores.classification import ratio
+from toymodels.training import newton
 
 _TOLERANCE = 1e-5  # of the gradient, in float32
 

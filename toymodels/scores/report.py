@@ -120,7 +120,7 @@ def score(
     rows permuted, its signs flipped) and ceilings (the true directions with true codes,
     least squares on the true support, FISTA, OMP, and in small worlds a logistic probe for
     each feature). Controls that must be trained (a
-    decoder or encoder frozen at random, `toymodels.sae.frozen`) come in by `others`.
+    decoder or encoder frozen at random, `toymodels.sae.around.frozen`) come in by `others`.
 
     Args:
         encode: [batch, d_model] -> [batch, latent].

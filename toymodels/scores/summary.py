@@ -4,12 +4,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from toymodels.scores import (
+    absorption,
     classification,
     correlation,
     geometry,
+    hedging,
     ranking,
     reconstruction,
-    structure,
     wrong_l0,
 )
 from toymodels.scores.geometry import Cosines
@@ -60,7 +61,7 @@ def of_samples(
     amplitude = correlation.amplitude(statistics, W_dec, pairs)
     matched = amplitude.slope[pairs.feature[statistics.a_on[pairs.feature] > 0]]
     disentangled = correlation.dci(statistics)
-    split = structure.latents_per_feature(statistics)
+    split = hedging.latents_per_feature(statistics)
     rare = classification.rarest(statistics)
     return {
         "mcc_act": correlation.mcc_act(statistics),
@@ -110,17 +111,17 @@ def of_mixing(mixing: Mixing, pairs: Match) -> dict[str, float]:
     merged = features_per_latent(mixing)
     return {
         "features_per_latent": float(merged[merged > 0].mean()) if merged.any() else 0.0,
-        "hedging": structure.hedging(mixing, pairs).share,
+        "hedging": hedging.hedging(mixing, pairs).share,
     }
 
 
-def of_hierarchy(watched: structure.Watched, sums: structure.Sums) -> dict[str, float]:
+def of_hierarchy(watched: absorption.Watched, sums: absorption.Sums) -> dict[str, float]:
     """Absorption, averaged over the edges; NaN where no edge could be measured."""
-    found = structure.absorption(watched, sums)
+    found = absorption.absorption(watched, sums)
     return {
-        "absorption_gap": structure.mean(found.gap),
-        "absorption_gap_of_child": structure.mean(found.gap_of_child),
-        "absorption_mass": structure.mean(found.mass),
+        "absorption_gap": absorption.mean(found.gap),
+        "absorption_gap_of_child": absorption.mean(found.gap_of_child),
+        "absorption_mass": absorption.mean(found.mass),
     }
 
 

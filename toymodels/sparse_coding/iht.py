@@ -4,9 +4,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import ArrayLike
 
-from toymodels.sae.select import keep_k
 from toymodels.sparse_coding import Atoms, Codes, X
 from toymodels.sparse_coding.ista import step_size
+from toymodels.sparse_coding.select import keep_k
 
 
 def iht(

@@ -13,8 +13,8 @@ from flax import struct
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 from synthetic.validation import require_range
-from toymodels import unrolled
-from toymodels.fit import Outcome
+from toymodels.training import unrolled
+from toymodels.training.loop import Outcome
 
 
 class Params(NamedTuple):

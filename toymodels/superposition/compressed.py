@@ -13,7 +13,7 @@ from flax import struct
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 from synthetic.validation import require_range
-from toymodels.fit import Outcome
+from toymodels.training.loop import Outcome
 
 
 class Weights(NamedTuple):

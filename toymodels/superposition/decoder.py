@@ -14,7 +14,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 from synthetic.directions import unit_rows
 from synthetic.validation import require_range
-from toymodels.fit import Outcome
+from toymodels.training.loop import Outcome
 
 
 class DecoderParams(NamedTuple):

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from synthetic.base import Batch
 from synthetic.validation import require_range
-from toymodels import ensemble, fit
+from toymodels.training import ensemble, loop
 
 _FLOATS_IN_CACHE = 1 << 17
 _BLOCK_OF_SAMPLES = 1 << 13
@@ -28,7 +28,7 @@ class Model(Protocol):
 
     def loss(
         self, params: Any, features: Array, memory: tuple, step: Int[Array, ""]
-    ) -> tuple[Array, fit.Outcome]: ...
+    ) -> tuple[Array, loop.Outcome]: ...
 
 
 class World(Protocol):
@@ -50,11 +50,11 @@ def train(
     batch_size: int,
     optimizer: optax.GradientTransformation,
     share_draws: bool = False,
-    measure: fit.Measure = fit.nothing,
+    measure: loop.Measure = loop.nothing,
     n_rows: int = 50,
     progress: Callable[[int, dict[str, Any]], None] = lambda step, metrics: None,
-    checkpoints: fit.Checkpoints | None = None,
-) -> tuple[PyTree, fit.History]:
+    checkpoints: loop.Checkpoints | None = None,
+) -> tuple[PyTree, loop.History]:
     """Trains `n_seeds` models on every setting, all in one program.
 
     Members run in blocks that fit the cache, one block after another, on every CPU core;
@@ -94,7 +94,7 @@ def train(
         optimizer=optimizer,
         share_draws=share_draws,
     )
-    states, history = fit.run(
+    states, history = loop.run(
         advance,
         states,
         steps,
@@ -112,7 +112,7 @@ def train(
         name: row.reshape(len(row), *grid, *row.shape[2:])
         for name, row in history.metrics.items()
     }
-    return params, fit.History(history.step, rows)
+    return params, loop.History(history.step, rows)
 
 
 def program(
@@ -124,7 +124,7 @@ def program(
     batch_size: int,
     optimizer: optax.GradientTransformation,
     share_draws: bool = False,
-) -> tuple[fit.State, Callable[[fit.State, int], tuple[fit.State, fit.Chunk]]]:
+) -> tuple[loop.State, Callable[[loop.State, int], tuple[loop.State, loop.Chunk]]]:
     """The states `train` starts from, and the compiled `(states, n) -> (states, Chunk)`.
 
     Args: as of `train`. Members lie along one leading axis, seeds within settings.
@@ -136,11 +136,11 @@ def program(
     repeated = jax.tree.map(lambda x: jnp.repeat(jnp.asarray(x), n_seeds, axis=0), settings)
 
     def begin(key, setting):
-        return fit.start(problem(setting)[0].init(key), optimizer)
+        return loop.start(problem(setting)[0].init(key), optimizer)
 
     def advance(state, setting, key, n):
         model, world = problem(setting)
-        return fit.advance(
+        return loop.advance(
             key,
             state,
             n,

@@ -13,8 +13,8 @@ from flax import struct
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 from synthetic.validation import require_range
-from toymodels.fit import Outcome
 from toymodels.superposition.bottleneck import Params
+from toymodels.training.loop import Outcome
 
 
 class UntiedParams(NamedTuple):

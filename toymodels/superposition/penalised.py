@@ -5,9 +5,9 @@ from flax import struct
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 from synthetic.validation import require_range
-from toymodels.fit import Outcome
 from toymodels.superposition.bottleneck import Bottleneck, Params
 from toymodels.superposition.neurons import HiddenReLU
+from toymodels.training.loop import Outcome
 
 
 @struct.dataclass

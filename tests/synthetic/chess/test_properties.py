@@ -5,7 +5,7 @@ import pytest
 
 from synthetic import random
 from synthetic.chess import of_moves, positions, properties
-from toymodels.scores import coverage
+from toymodels.scores import detection
 
 chess = pytest.importorskip("chess")
 
@@ -101,10 +101,10 @@ def test_the_board_scores_run_on_chess():
     train, test = train[:, distinct], test[:, distinct]
     for codes, expected in ((np.asarray, 1.0), (np.ones_like, 0.0)):
         seen, held_out = (
-            coverage.Sample(codes(half).astype(np.float32), half) for half in (train, test)
+            detection.Sample(codes(half).astype(np.float32), half) for half in (train, test)
         )
-        chosen = coverage.select(coverage.count(seen))
-        found = coverage.corrected(random.key(0), chosen, held_out)["corrected"]
+        chosen = detection.select(detection.count(seen))
+        found = detection.corrected(random.key(0), chosen, held_out)["corrected"]
         assert found.value == pytest.approx(expected, abs=1e-6)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from synthetic import random
-from synthetic.forest import Forest
+from synthetic.hierarchy.forest import Forest
 from synthetic.maze import features, lattice, raster
 from synthetic.maze.game import MazeGame
 from synthetic.maze.generate import Percolated, Percolation, Wilson

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from toymodels.sae import Params, ReLU, TopK
-from toymodels.sae.batchtopk import BatchTopK, ThresholdParams
+from toymodels.sae.batchtopk import BatchTopK
 from toymodels.sae.gated import Gated, GatedParams
 from toymodels.sae.jumprelu import JumpReLU, JumpReLUParams
 from toymodels.sae.matryoshka import Matryoshka
+from toymodels.sae.threshold import ThresholdParams
 
 D_MODEL, N_LATENTS = 7, 10
 

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from toymodels import files
 from toymodels.exchange import (
     bartbussmann,
-    files,
     gemma_scope,
     openai,
     sparsify,

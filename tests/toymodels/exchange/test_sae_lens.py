@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from synthetic.base import Batch
-from toymodels.exchange import files, sae_lens
+from toymodels import files
+from toymodels.exchange import sae_lens
 from toymodels.scores import report
 from toymodels.scores.statistics import measure, merge_all
 

@@ -8,10 +8,10 @@ from toymodels.exchange import weights
 from toymodels.exchange.weights import Gate, Jump, Largest, OneThreshold, Relu, Weights
 from toymodels.sae import FrozenDecoder, Params, ReLU
 from toymodels.sae.april import ReLUApril
-from toymodels.sae.controller import Controlled
+from toymodels.sae.around.controller import Controlled
+from toymodels.sae.around.p_annealing import PAnnealing
+from toymodels.sae.around.scaling import Normalised, Uniformly
 from toymodels.sae.matryoshka_relu import MatryoshkaReLU
-from toymodels.sae.p_annealing import PAnnealing
-from toymodels.sae.scaling import Normalised, Uniformly
 from toymodels.sae.tied import Tied, TiedParams
 
 

@@ -9,8 +9,8 @@ from jax.test_util import check_grads
 from synthetic import random
 from toymodels import testing
 from toymodels.sae import FrozenDecoder, TopK, base, training
-from toymodels.sae.batchtopk import (
-    BatchTopK,
+from toymodels.sae.batchtopk import BatchTopK
+from toymodels.sae.threshold import (
     Memory,
     ThresholdParams,
     calibrate,

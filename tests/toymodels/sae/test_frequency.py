@@ -9,11 +9,13 @@ import optax
 import pytest
 
 from synthetic import SparseFeatures, directions, firing, random
-from toymodels import fit, testing
+from toymodels import testing
 from toymodels.sae import training
-from toymodels.sae.batchtopk import BatchTopK, Memory
+from toymodels.sae.batchtopk import BatchTopK
 from toymodels.sae.frequency import FrequencySort, by_frequency, descending
 from toymodels.sae.matryoshka import Matryoshka
+from toymodels.sae.threshold import Memory
+from toymodels.training import loop
 
 
 def test_conformance():
@@ -27,7 +29,7 @@ def moved():
     params = BatchTopK(12).init(random.key(1), 6)
     frequency = jnp.asarray(np.random.default_rng(0).permutation(12) / 12.0, jnp.float32)
     memory = Memory(jnp.arange(12), jnp.float32(0.5), frequency)
-    state = fit.start(params, optax.adam(1e-3), memory)
+    state = loop.start(params, optax.adam(1e-3), memory)
     moments = jax.tree.map(lambda w: w + 1, params)
     state = state.replace(opt=(state.opt[0]._replace(mu=moments), *state.opt[1:]))
     return state, by_frequency(state, "quiet", "frequency")

@@ -8,7 +8,7 @@ import pytest
 from jax.test_util import check_grads
 
 from synthetic import SparseFeatures, directions, firing, random
-from toymodels import fit, testing
+from toymodels import testing
 from toymodels.sae.base import Params
 from toymodels.sae.jumprelu import (
     JumpReLU,
@@ -20,6 +20,7 @@ from toymodels.sae.jumprelu import (
     jump,
     typical_magnitude,
 )
+from toymodels.training import loop
 
 PENALTIES = [Step(), Tanh(), Quadratic(3.0, spread=0.5)]
 
@@ -213,7 +214,7 @@ def test_adam_moves_small_and_large_thresholds_alike(start):
     optimizer = optax.adam(1e-3)
     params = dictionary.init(random.key(6), 3)
     assert params.threshold.dtype == jnp.float32
-    state = fit.start(params, optimizer, dictionary.memory(params))
+    state = loop.start(params, optimizer, dictionary.memory(params))
     x = jax.random.normal(random.key(7), (512, 3))
 
     def loss(params):
@@ -232,7 +233,7 @@ def test_thresholds_below_zero_become_zero_and_rows_unit():
     params = params._replace(
         threshold=jnp.array([-0.5, 0.0, 0.25, 2.0]), W_dec=3 * params.W_dec
     )
-    state = fit.start(params, optax.adam(1e-3), dictionary.memory(params))
+    state = loop.start(params, optax.adam(1e-3), dictionary.memory(params))
     after = dictionary.after(random.key(9), state, jnp.ones((2, 3))).params
     np.testing.assert_array_equal(after.threshold, [0, 0, 0.25, 2])
     np.testing.assert_allclose(jnp.linalg.norm(after.W_dec, axis=1), 1, rtol=3e-7)

@@ -8,9 +8,9 @@ from flax import struct
 
 from synthetic import SparseFeatures, directions, firing, random
 from synthetic.base import Batch
-from toymodels import ensemble
 from toymodels.sae import Params, ReLU, training
 from toymodels.sae.many import fit_many
+from toymodels.training import ensemble
 
 STEPS, BATCH, WIDTH = 40, 64, 12
 

@@ -7,8 +7,9 @@ import pytest
 
 from synthetic import random
 from toymodels import testing
-from toymodels.sae.batchtopk import BatchTopK, Memory
+from toymodels.sae.batchtopk import BatchTopK
 from toymodels.sae.matryoshka import Matryoshka, reconstructions
+from toymodels.sae.threshold import Memory
 
 CUTS = (3, 7, 12)
 

@@ -9,8 +9,8 @@ import optax
 import pytest
 
 from synthetic import random
-from toymodels import ensemble
 from toymodels.sae import ReLU, TopK, fit_dictionary, one_stream, training
+from toymodels.training import ensemble
 
 OPTIMIZER = optax.chain(optax.clip_by_global_norm(0.5), optax.adam(1e-2))
 KEY = random.key(3)

@@ -7,8 +7,9 @@ import optax
 import pytest
 
 from synthetic import random
-from toymodels import fit, testing
+from toymodels import testing
 from toymodels.sae import ReLU, base, revival, training
+from toymodels.training import loop
 
 RULE = revival.RandomRestart(every=10, until=30, dead_after=64, scale=0.5)
 
@@ -17,7 +18,7 @@ def restarted(n_latents: int = 3, d_model: int = 2):
     """The state before and after; latent 1 is dead."""
     params = base.init_tied(random.key(0), n_latents, d_model)
     params = params._replace(b_enc=jnp.full(n_latents, -1.0))
-    state = fit.start(params, optax.adam(1e-2), jnp.full(n_latents, 70))
+    state = loop.start(params, optax.adam(1e-2), jnp.full(n_latents, 70))
     moments = jax.tree.map(lambda leaf: leaf + 0.5, state.opt[0].mu)
     opt = (state.opt[0]._replace(mu=moments, nu=moments), *state.opt[1:])
     state = state.replace(opt=opt)
@@ -50,7 +51,7 @@ def test_the_living_stay_bitwise():
 def test_new_directions_are_uniform_on_the_circle():
     n = 4_000
     params = base.init_tied(random.key(2), n, 2)
-    state = fit.start(params, optax.adam(1e-2), jnp.full(n, 70))
+    state = loop.start(params, optax.adam(1e-2), jnp.full(n, 70))
     x = jnp.zeros((4, 2))
     new = RULE.restart(random.key(3), state, x, x, jnp.ones(n, bool))
     angle = np.arctan2(*np.asarray(new.params.W_dec).T)

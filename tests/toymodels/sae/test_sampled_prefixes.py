@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from synthetic import random
-from toymodels import fit, testing
+from toymodels import testing
 from toymodels.sae import Params, base, training
 from toymodels.sae.frequency import FrequencySort
 from toymodels.sae.matryoshka_relu import MatryoshkaReLU
 from toymodels.sae.sampled_prefixes import Memory, SampledMatryoshka, drawn_prefixes
+from toymodels.training import loop
 
 
 def test_conformance():
@@ -99,9 +100,9 @@ def test_a_parent_is_absorbed_without_prefixes_and_kept_with_them():
         sort = FrequencySort(every=100, start=100)
         dictionary = SampledMatryoshka(4, n_prefixes, sparsity=0.05, sort=sort)
         optimizer = training.adam(3e-3, 2_000)
-        state = fit.start(truth, optimizer, dictionary.memory(truth))
+        state = loop.start(truth, optimizer, dictionary.memory(truth))
         end = jax.jit(
-            lambda state: fit.advance(
+            lambda state: loop.advance(
                 random.key(5),
                 state,
                 2_000,

@@ -8,7 +8,7 @@ import pytest
 from synthetic import random
 from toymodels.sae.batchtopk import BatchTopK
 from toymodels.sae.matryoshka import Matryoshka
-from toymodels.sae.tilted import tilted_mean
+from toymodels.sae.penalties import tilted_mean
 
 
 @pytest.mark.parametrize("tilt", [0.5, -2.0])

@@ -10,8 +10,9 @@ import pytest
 from jax.test_util import check_grads
 
 from synthetic import random
-from toymodels import fit, testing
+from toymodels import testing
 from toymodels.sae import FrozenDecoder, Params, ReLU, TopK, base, revival, training
+from toymodels.training import loop
 
 VARIANTS = [
     ReLU(12, sparsity=0.1),
@@ -149,7 +150,7 @@ def resampled_case():
     """Latent 1 of 3 is dead and sample 2 of 4 carries nearly all the loss."""
     params = base.init_tied(random.key(7), 3, 2)
     optimizer = optax.adam(1e-2)
-    state = fit.start(params, optimizer, jnp.array([0, 10**6, 3]))
+    state = loop.start(params, optimizer, jnp.array([0, 10**6, 3]))
     noise = jax.tree.map(lambda leaf: leaf + 0.5, state.opt[0].mu)
     state = state.replace(opt=(state.opt[0]._replace(mu=noise, nu=noise), *state.opt[1:]))
     x = jnp.array([[1e-3, 0.0], [0.0, 1e-3], [3.0, 4.0], [1e-3, 1e-3]])
@@ -184,7 +185,7 @@ def test_resampling_draws_in_proportion_to_squared_loss():
     """Losses 1 and 2 (norms 1 and sqrt 2): squared losses 1 to 4, shares 0.2 and 0.8."""
     n = 4_000
     params = base.init_tied(random.key(9), n, 2)
-    state = fit.start(params, optax.adam(1e-2), jnp.full(n, 10**6))
+    state = loop.start(params, optax.adam(1e-2), jnp.full(n, 10**6))
     x = jnp.array([[1.0, 0.0], [0.0, 2.0**0.5]])
     new = revival.resample(random.key(10), state, x, x * 0, jnp.ones(n, bool), 0.2)
     share = float((new.params.W_dec[:, 1] > 0.5).mean())

@@ -5,8 +5,8 @@ import pytest
 
 from synthetic import random
 from toymodels.scores import board_reconstruction as boards
-from toymodels.scores import coverage
-from toymodels.scores.coverage import Sample
+from toymodels.scores import detection
+from toymodels.scores.detection import Sample
 
 R = np.random.default_rng(1)
 SQUARES = np.arange(8) % 4  # mine and theirs of four squares
@@ -26,7 +26,7 @@ def latents(properties, wrong=0.02):
 
 
 def scored(train, held_out, seed=1):
-    counts = coverage.count(train)
+    counts = detection.count(train)
     found = [boards.claims(counts, sample, SQUARES) for sample in (train, held_out)]
     return counts, found, boards.corrected(random.key(seed), *found)
 
@@ -101,7 +101,7 @@ def test_labels_need_precision_and_ten_hits():
     for i, (hits, fires) in enumerate([(95, 100), (94, 100), (9, 9)]):
         first = 100 * i
         properties[first : first + hits, i], z[first : first + fires, i] = True, 1
-    found = boards.labels(coverage.count(Sample(z, properties)))[0]
+    found = boards.labels(detection.count(Sample(z, properties)))[0]
     assert np.argwhere(found).tolist() == [[0, 0]]
 
 

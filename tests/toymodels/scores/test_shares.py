@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from toymodels.scores import shares
+from toymodels.scores import intervals
 
 
 @pytest.mark.parametrize(("successes", "n"), [(7, 64), (60, 64), (0, 16), (16, 16)])
 def test_equals_scipy(successes, n):
     expected = binomtest(successes, n).proportion_ci(0.95, method="wilson")
-    found = shares.wilson(successes, n, z=1.959963984540054)
+    found = intervals.wilson(successes, n, z=1.959963984540054)
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("share", [0.11, 0.5, 0.94])
 def test_covers_about_95_of_100(share):
-    low, high = shares.wilson(np.arange(65), 64)
+    low, high = intervals.wilson(np.arange(65), 64)
     covers = (low <= share) & (share <= high)
     # Right on average over shares; at one share the steps of the binomial leave 3 %.
     covered = binom.pmf(np.arange(65), 64, share)[covers].sum()
@@ -29,4 +29,4 @@ def test_covers_about_95_of_100(share):
 )
 def test_bad_counts_are_refused(successes, n, message):
     with pytest.raises(ValueError, match=message):
-        shares.wilson(successes, n)
+        intervals.wilson(successes, n)

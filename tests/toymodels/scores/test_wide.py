@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from synthetic import SparseFeatures, directions, firing, random
-from toymodels import ensemble
 from toymodels.scores import streaming, summary, wide
 from toymodels.scores.controls import RandomDictionary
 from toymodels.scores.statistics import measure, merge_all
+from toymodels.training import ensemble
 
 N, D, M = 12, 7, 9
 KEY = random.key(5)

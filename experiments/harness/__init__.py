@@ -1,0 +1,1 @@
+"""What every experiment runs in: settings, record, checkpoints, command line."""

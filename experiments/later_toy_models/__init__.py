@@ -1,0 +1,1 @@
+"""Later papers on toy models of superposition, made again and checked."""

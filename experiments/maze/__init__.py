@@ -1,0 +1,1 @@
+"""Transformers that solve mazes: world model, dictionaries, interventions."""

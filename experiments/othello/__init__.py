@@ -1,0 +1,1 @@
+"""Transformers that play Othello: world model, dictionaries, interventions."""

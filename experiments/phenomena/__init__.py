@@ -1,0 +1,1 @@
+"""What goes wrong in dictionaries, each seen alone: absorption, hedging, shrinkage."""

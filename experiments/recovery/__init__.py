@@ -1,0 +1,1 @@
+"""Which dictionary finds the features of which world?"""

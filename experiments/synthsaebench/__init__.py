@@ -1,0 +1,1 @@
+"""SynthSAEBench and what its ranking is worth on other worlds."""

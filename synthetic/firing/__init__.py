@@ -1,0 +1,35 @@
+"""When features fire: laws from independence to correlated sets and hierarchies of rates."""
+
+from synthetic.firing.laws import (
+    ConditionalFiring,
+    CountedFiring,
+    Draw,
+    ExactlyK,
+    Firing,
+    Independent,
+    Probability,
+    constant,
+    from_uniform,
+    linear,
+    log_uniform,
+    samples_of_features,
+    uniform,
+    zipf,
+)
+
+__all__ = [
+    "ConditionalFiring",
+    "CountedFiring",
+    "Draw",
+    "ExactlyK",
+    "Firing",
+    "Independent",
+    "Probability",
+    "constant",
+    "from_uniform",
+    "linear",
+    "log_uniform",
+    "samples_of_features",
+    "uniform",
+    "zipf",
+]

@@ -1,0 +1,1 @@
+"""Worlds with a name, each a frozen choice that numbers can be reported on."""

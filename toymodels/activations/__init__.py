@@ -1,0 +1,1 @@
+"""Activations as data for dictionaries: a store of rows that is refilled."""

@@ -1,0 +1,1 @@
+"""Dictionaries of other data than one stream: pairs, views, sequences, whole models."""
