@@ -1,6 +1,7 @@
 """Runs experiments from the command line; see `python -m experiments --help`."""
 
 import os
+import signal
 import sys
 
 import jax
@@ -9,7 +10,11 @@ import jax
 # set before JAX makes its first array.
 jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
 
-from experiments.harness.command import main  # noqa: E402
+try:
+    from experiments.harness.command import main
+except KeyboardInterrupt:  # imports take seconds
+    print("interrupted before any work", file=sys.stderr)
+    sys.exit(128 + signal.SIGINT)
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -73,12 +73,13 @@ def _section(section: Mapping[str, Any]) -> str:
 
 
 def _row(check: Mapping[str, Any]) -> str:
-    low, high = (
-        "" if check[end] is None else f"{check[end]:.5g}" for end in ("low", "high")
+    value, low, high = (
+        "" if check[name] is None else f"{check[name]:.5g}"
+        for name in ("value", "low", "high")
     )
     mark = "pass" if check["passed"] else "fail"
     return (
-        f'<tr><td>{_text(check["name"])}</td><td class="number">{check["value"]:.5g}</td>'
+        f'<tr><td>{_text(check["name"])}</td><td class="number">{value}</td>'
         f'<td class="number">{low}</td><td class="number">{high}</td>'
         f'<td class="{mark}">{mark}</td><td>{_text(check["source"])}</td></tr>'
     )

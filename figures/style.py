@@ -1,13 +1,14 @@
 """How every figure looks, and how it is saved."""
 
 import functools
-from collections.abc import Callable, Mapping
+import textwrap
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import matplotlib
-import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.text import Text
 
 # Okabe & Ito (2008): told apart by readers with any common colour blindness.
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -29,18 +30,61 @@ _SETTINGS: dict[Any, Any] = {
 }
 
 
-Draw = Callable[[Mapping[str, Any], Mapping[str, np.ndarray]], Figure]
+_ROOM = 0.97  # of a figure's width, for its title
+
+Drawn = ParamSpec("Drawn")
 
 
-def styled(draw: Draw) -> Draw:
-    """`draw` with these settings in force while it draws, and no longer."""
+def styled(draw: Callable[Drawn, Figure]) -> Callable[Drawn, Figure]:
+    """`draw` with these settings in force while it draws, and no longer.
+
+    A title of the whole figure, or of a part of it, that is wider than what it stands
+    over is broken into lines: the same title serves a figure of two columns and of ten.
+    """
 
     @functools.wraps(draw)
-    def wrapped(record, arrays):
+    def wrapped(*args: Drawn.args, **kwargs: Drawn.kwargs) -> Figure:
         with matplotlib.rc_context(_SETTINGS):
-            return draw(record, arrays)
+            figure = draw(*args, **kwargs)
+            for part in _with_parts(figure):
+                for text in part.texts:
+                    _wrap(text, _ROOM * part.bbox.width)
+            return figure
 
     return wrapped
+
+
+def _with_parts(figure: Figure | SubFigure) -> Iterator[Figure | SubFigure]:
+    """The figure and all of its subfigures."""
+    yield figure
+    for part in figure.subfigs:
+        yield from _with_parts(part)
+
+
+def _wrap(text: Text, width: float) -> None:
+    """Breaks `text` into lines that are no wider than `width` pixels."""
+    lines = text.get_text().split("\n")
+    broken = [part for line in lines for part in _parts(text, line, width)]
+    text.set_text("\n".join(broken))
+
+
+def _parts(text: Text, line: str, width: float) -> list[str]:
+    """`line` in as few parts as fit, of about equal length; words stay whole."""
+    ways = [_broken(line, n) for n in range(len(line), 0, -1)]
+    fitting = next((way for way in ways if _widest(text, way) <= width), ways[-1])
+    return [way for way in ways if len(way) == len(fitting)][-1]
+
+
+def _broken(line: str, n_characters: int) -> list[str]:
+    return textwrap.wrap(
+        line, n_characters, break_long_words=False, break_on_hyphens=False
+    ) or [line]
+
+
+def _widest(text: Text, lines: list[str]) -> float:
+    """Pixels of the widest of `lines`, drawn as `text` is."""
+    text.set_text("\n".join(lines))
+    return text.get_window_extent().width
 
 
 def new(width: float, height: float) -> Figure:

@@ -77,6 +77,6 @@ def to_pairs(features: Float[Array, "*batch feature"], slots: int) -> Pairs:
     overflow = (active.sum(-1) > slots)[..., None]
     value = jnp.where(hit, features[..., None, :], 0).sum(-1)
     return Pairs(
-        index=jnp.where(hit, index, 0).sum(-1),
+        index=jnp.where(hit, index, 0).sum(-1, dtype=jnp.int32),
         value=jnp.where(overflow, jnp.nan, value),
     )

@@ -24,19 +24,19 @@ def random(key: Key[Array, ""], n_features: int, d_model: int) -> Directions:
     size of the first is needed.
     """
     if n_features * d_model <= _ONE_DRAW:
-        return unit_rows(jax.random.normal(key, (n_features, d_model)))
+        return unit_rows(jax.random.normal(key, (n_features, d_model), jnp.float32))
     rows = min(n_features, max(1, _ONE_DRAW // (8 * d_model)))
 
     def draw(block, all_rows):
         # The last block ends with the last row; it draws some rows of the one before anew.
         start = jnp.minimum(block * rows, n_features - rows)
         key_block = jax.random.fold_in(key, block)
-        fresh = unit_rows(jax.random.normal(key_block, (rows, d_model)))
+        fresh = unit_rows(jax.random.normal(key_block, (rows, d_model), jnp.float32))
         return jax.lax.dynamic_update_slice(all_rows, fresh, (start, 0))
 
     @jax.jit
     def draw_all() -> Directions:
-        empty = jnp.zeros((n_features, d_model))
+        empty = jnp.zeros((n_features, d_model), jnp.float32)
         return jax.lax.fori_loop(0, -(-n_features // rows), draw, empty)
 
     return draw_all()
@@ -49,14 +49,14 @@ def orthogonal(key: Key[Array, ""], n_features: int, d_model: int) -> Directions
             f"{n_features} orthogonal directions were asked for in {d_model} "
             f"dimensions, expected at most {d_model}; use `random` or `spread`"
         )
-    q, r = jnp.linalg.qr(jax.random.normal(key, (d_model, n_features)))
+    q, r = jnp.linalg.qr(jax.random.normal(key, (d_model, n_features), jnp.float32))
     return (q * jnp.sign(jnp.diagonal(r))).T
 
 
 def antipodal_pairs(d_model: int) -> Directions:
     """2 d_model rows: each axis and, right after it, its opposite."""
-    axes = jnp.repeat(jnp.eye(d_model), 2, axis=0)
-    return axes * jnp.tile(jnp.array([1.0, -1.0]), d_model)[:, None]
+    axes = jnp.repeat(jnp.eye(d_model, dtype=jnp.float32), 2, axis=0)
+    return axes * jnp.tile(jnp.array([1.0, -1.0], jnp.float32), d_model)[:, None]
 
 
 def simplex(d_model: int) -> Directions:
@@ -82,7 +82,7 @@ def equicorrelated(n_features: int, d_model: int, cosine: float) -> Directions:
             f"{n_features} rows with pairwise cosine {cosine:g} span {rows.shape[1]} "
             f"dimensions, expected at most d_model = {d_model}; raise d_model"
         )
-    return jnp.asarray(np.pad(rows, ((0, 0), (0, d_model - rows.shape[1]))), float)
+    return jnp.asarray(np.pad(rows, ((0, 0), (0, d_model - rows.shape[1]))), jnp.float32)
 
 
 def rotated(key: Key[Array, ""], directions: Directions) -> Directions:
@@ -133,7 +133,7 @@ def spread(
 
     def excess(rows: Directions) -> Float[Array, ""]:
         rows = unit_rows(rows)
-        cosine = rows @ rows.T * (1 - jnp.eye(n_features))
+        cosine = rows @ rows.T * (1 - jnp.eye(n_features, dtype=rows.dtype))
         return jnp.sum(jnp.maximum(jnp.abs(cosine) - margin, 0) ** 2)
 
     def descend(_, rows: Directions) -> Directions:

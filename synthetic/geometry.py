@@ -61,7 +61,7 @@ def concept_tree(
             itself included, less one.
     """
     parents = np.asarray(parents)
-    seed = int(jax.random.randint(key, (), 0, np.iinfo(np.int32).max))
+    seed = int(jax.random.randint(key, (), 0, np.iinfo(np.int32).max, jnp.int32))
     normal = np.random.default_rng(seed).normal
     rows = np.zeros((len(parents), d_model))
     above: dict[int, list[int]] = {-1: []}

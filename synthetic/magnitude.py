@@ -20,18 +20,18 @@ _PAIRS = "circles are pairs of features"
 
 def linear(n_features: int, first: float, last: float) -> Float[Array, " feature"]:
     """Means by rank, evenly spaced from `first` (feature 0) to `last`."""
-    return jnp.linspace(first, last, n_features)
+    return jnp.linspace(first, last, n_features, dtype=jnp.float32)
 
 
 def exponential(n_features: int, first: float, last: float) -> Float[Array, " feature"]:
     """Means by rank, each the same multiple of the one before, `first` to `last`."""
     require_range("first", first, low=1e-30, fix="a positive number shrinks or grows")
     require_range("last", last, low=1e-30, fix="a positive number shrinks or grows")
-    return first * (last / first) ** jnp.linspace(0, 1, n_features)
+    return first * (last / first) ** jnp.linspace(0, 1, n_features, dtype=jnp.float32)
 
 
 class Magnitude(Protocol):
-    """Maps uniform levels in (0, 1) to the values of features that fire."""
+    """Maps uniform levels in (0, 1) to the values of features that fire, of their dtype."""
 
     def from_level(self, level: Level) -> Level: ...
 
@@ -54,7 +54,7 @@ class Uniform:
     high: ArrayLike = 1.0
 
     def from_level(self, level: Level) -> Level:
-        low, high = jnp.asarray(self.low), jnp.asarray(self.high)
+        low, high = _like(level, self.low, self.high)
         return low + (high - low) * level
 
 
@@ -69,7 +69,8 @@ class RectifiedNormal:
         require_range("std", self.std, low=0.0)
 
     def from_level(self, level: Level) -> Level:
-        return jnp.maximum(self.mean + self.std * ndtri(level), 0)
+        mean, std = _like(level, self.mean, self.std)
+        return jnp.maximum(mean + std * ndtri(level), 0)
 
 
 @struct.dataclass
@@ -83,7 +84,8 @@ class FoldedNormal:
         require_range("std", self.std, low=0.0)
 
     def from_level(self, level: Level) -> Level:
-        return jnp.abs(self.mean + self.std * ndtri(level))
+        mean, std = _like(level, self.mean, self.std)
+        return jnp.abs(mean + std * ndtri(level))
 
 
 @struct.dataclass
@@ -97,7 +99,8 @@ class LogNormal:
         require_range("spread", self.spread, low=0.0, fix="it is a deviation")
 
     def from_level(self, level: Level) -> Level:
-        return jnp.asarray(self.median) * jnp.exp(self.spread * ndtri(level))
+        median, spread = _like(level, self.median, self.spread)
+        return median * jnp.exp(spread * ndtri(level))
 
 
 @struct.dataclass
@@ -114,7 +117,8 @@ class Pareto:
         require_range("exponent", self.exponent, low=1e-6, fix="the tail falls with it")
 
     def from_level(self, level: Level) -> Level:
-        return jnp.asarray(self.least) * level ** (-1 / jnp.asarray(self.exponent))
+        least, exponent = _like(level, self.least, self.exponent)
+        return least * level ** (-1 / exponent)
 
 
 @struct.dataclass
@@ -134,7 +138,7 @@ class Signed:
 
     def from_level(self, level: Level) -> Level:
         """The level decides the sign, and what is left of it is uniform again."""
-        p = jnp.asarray(self.positive)
+        (p,) = _like(level, self.positive)
         plus = level < p
         left = jnp.where(plus, level / jnp.maximum(p, 1e-30), (1 - level) / (1 - p))
         value = self.law.from_level(jnp.clip(left, 2.0**-31, 1 - 2.0**-24))
@@ -160,3 +164,8 @@ class Circle:
         r = self.radius.from_level(level[..., 1::2])
         both = jnp.stack([r * jnp.cos(angle), r * jnp.sin(angle)], axis=-1)
         return both.reshape(level.shape)
+
+
+def _like(level: Level, *numbers: ArrayLike) -> tuple[Array, ...]:
+    """The numbers in the dtype of the levels: they are settings and widen no data."""
+    return tuple(jnp.asarray(number, level.dtype) for number in numbers)

@@ -18,7 +18,9 @@ def weighted_sum(pairs: Pairs, directions: Float[Array, "feature d_model"]) -> X
     def add(slot, x):
         return x + pairs.value[:, slot, None] * directions[pairs.index[:, slot]]
 
-    start = jnp.zeros((len(pairs.value), directions.shape[-1]), pairs.value.dtype)
+    start = jnp.zeros(
+        (len(pairs.value), directions.shape[-1]), jnp.result_type(pairs.value, directions)
+    )
     return jax.lax.fori_loop(0, last, add, start)
 
 
@@ -35,8 +37,8 @@ def add_noise(key: Key[Array, ""], x: X, noise: ArrayLike | None) -> X:
         return x
     if jnp.ndim(noise) == 2:
         source = jax.random.normal(key, (len(x), jnp.shape(noise)[0]), x.dtype)
-        return x + source @ jnp.asarray(noise)
-    return x + noise * jax.random.normal(key, x.shape, x.dtype)
+        return x + source @ jnp.asarray(noise, x.dtype)
+    return x + jnp.asarray(noise, x.dtype) * jax.random.normal(key, x.shape, x.dtype)
 
 
 def require_noise(noise: ArrayLike | None) -> None:
@@ -61,7 +63,7 @@ def force(
         value: a number, or one for each sample.
     """
     require_range("feature", feature, 0, len(directions) - 1, "it is an index")
-    features = batch.features.at[..., feature].set(value)
+    features = batch.features.at[..., feature].set(jnp.asarray(value, batch.features.dtype))
     change = features[..., feature] - batch.features[..., feature]
     row = directions[feature]
     change = change.reshape(*change.shape, *(1,) * row.ndim)

@@ -5,11 +5,14 @@
 draws differ: bit block `i` is an avalanche hash of the counter `i` and both key words,
 where the default generator runs twenty rounds of threefry per pair of words.
 
+`named(key, name)` derives a key by a name, for those and for JAX's own keys alike.
+
 Use it for simulation. It is not cryptographic. A draw is limited to 2**32 words, one
 full period of the counter, and never repeats a 32-bit word: the hash permutes them.
 """
 
 import math
+import zlib
 
 import jax
 import jax.numpy as jnp
@@ -18,11 +21,22 @@ from jax.extend import random as extend_random
 from jaxtyping import Array, Key, UInt32
 
 _GOLDEN_RATIO = 0x9E3779B9
+_NAMED = 1 << 31
 
 
 def key(seed: int) -> Key[Array, ""]:
     """A counter-hash key; `seed` is any integer that `jax.random.key` takes."""
     return jax.random.key(seed, impl=COUNTER_HASH)
+
+
+def named(key: Key[Array, ""], name: str) -> Key[Array, ""]:
+    """The key of the stream `name`, apart from every key that has a number.
+
+    `jax.random.split(key, n)[i]` is `jax.random.fold_in(key, i)`: a key that is split off
+    another may be that of a step, a block or a member. Here the folded number is the
+    CRC-32 of the name with its highest bit set, 2**31 at least, and no count gets there.
+    """
+    return jax.random.fold_in(key, zlib.crc32(name.encode()) | _NAMED)
 
 
 def _avalanche(h: UInt32[Array, " n"]) -> UInt32[Array, " n"]:

@@ -22,8 +22,11 @@ Stream = Literal["train", "calibrate", "test"]
 
 
 def stream_key(seed: int, stream: Stream) -> Key[Array, ""]:
-    """The key of a stream. `fold_in(stream_key(seed, stream), step)` is a batch's key,
-    which is also how `toymodels.training.loop` makes it.
+    """The key of a stream. `fold_in(stream_key(seed, stream), step)` is a batch's key.
+
+    `toymodels.training.loop.keys` splits that key once more, for what follows the update
+    needs one too. So a run of the loop with `stream_key(seed, "train")` is trained on other
+    samples than `batches` gives, and neither has any of another stream.
     """
     if stream not in get_args(Stream):
         raise ValueError(

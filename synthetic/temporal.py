@@ -12,6 +12,7 @@ from synthetic.base import Batch
 from synthetic.firing import Firing
 from synthetic.magnitude import Magnitude, Uniform
 from synthetic.noise import add_noise, force, require_noise
+from synthetic.shapes import of_fields
 from synthetic.validation import require_probability, require_range, require_width
 
 
@@ -54,6 +55,8 @@ class TopicsAndTokens:
     bias: ArrayLike = 0.0
     noise: ArrayLike | None = None
 
+    __repr__ = of_fields
+
     def __post_init__(self):
         if getattr(self.directions, "ndim", 0) >= 2:
             require_width(
@@ -88,7 +91,7 @@ class TopicsAndTokens:
             law.draw(key, batch_size * self.n_positions)
             for law, key in ((self.topics, key_topics), (self.tokens, key_tokens))
         )
-        stays = jax.random.uniform(key_stay, shape) < self.persistence
+        stays = jax.random.uniform(key_stay, shape, jnp.float32) < self.persistence
         start = last_renewal(stays)[..., None]
         fires, level = (
             jnp.concatenate(
@@ -101,7 +104,7 @@ class TopicsAndTokens:
             for slow, fast in zip(topic, token, strict=True)
         )
         features = jnp.where(fires, self.magnitude.from_level(level), 0)
-        x = features @ self.directions + self.bias
+        x = features @ self.directions + jnp.asarray(self.bias, self.directions.dtype)
         rows = add_noise(key_noise, x.reshape(-1, self.d_model), self.noise)
         return Batch(rows.reshape(x.shape), features)
 
@@ -120,7 +123,7 @@ def last_renewal(stays: Array) -> Int[Array, "batch time"]:
 
     Position 0 has none before it and always begins anew.
     """
-    position = jnp.arange(stays.shape[1])
+    position = jnp.arange(stays.shape[1], dtype=jnp.int32)
     return lax.cummax(jnp.where(stays, 0, position), axis=1)
 
 
@@ -136,6 +139,8 @@ class SinglePositions:
     """
 
     sequences: TopicsAndTokens
+
+    __repr__ = of_fields
 
     @property
     def n_features(self) -> int:

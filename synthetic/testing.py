@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from synthetic.base import Batch, GroundTruth
+from synthetic.validation import require_key
 
 
 def check(
@@ -40,6 +41,7 @@ def check(
             done in two ways. Sums of thousands of float32 terms taken in another order
             agree to about 1e-6; a deep network may need more.
     """
+    require_key("key", key)
     _check_protocol(world)
     _check_static_fields(world)
     if other is None:
@@ -54,7 +56,7 @@ def check(
         _check_key_matters(batches)
         _check_one_trace(world, other, keys[0], batches[0], rtol)
         _check_vmap(world, other, keys, batches, rtol)
-        if hasattr(world, "directions"):
+        if getattr(world, "directions", None) is not None:
             _check_directions(world)
         if hasattr(world, "do"):
             _check_do(world, keys[0], batches[0], rtol)
@@ -183,6 +185,12 @@ def _check_batch(world: GroundTruth, batch: Any, batch_size: int) -> None:
             "return a synthetic.Batch",
         )
         part = getattr(batch, name)
+        _require(
+            isinstance(part, jax.Array | np.ndarray),
+            f"{name} is a {type(part).__name__}",
+            "an array",
+            "return arrays of jax.numpy in the Batch",
+        )
         length = getattr(world, "n_positions", None)
         time = () if length is None else (length,)
         _require(
@@ -310,8 +318,8 @@ def _check_vmap(
 def _check_directions(world: Any) -> None:
     directions, shape = world.directions, (world.n_features, world.d_model)
     _require(
-        directions.shape == shape,
-        f"directions has shape {directions.shape}",
+        np.shape(directions) == shape,
+        f"directions has shape {np.shape(directions)}",
         f"{shape}",
         "directions are rows, one a feature",
     )
@@ -338,7 +346,7 @@ def _check_do(world: Any, key: Key[Array, ""], batch: Batch, rtol: float) -> Non
         )
         features = batch.features.at[..., feature].set(value)
         x = forced.x
-        if hasattr(world, "directions"):
+        if getattr(world, "directions", None) is not None:
             moved = (features - batch.features)[..., feature]
             x = batch.x + moved[..., None] * world.directions[feature]
         _require_close(

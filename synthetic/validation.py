@@ -63,6 +63,33 @@ def require_whole(name: str, value: Any) -> None:
         )
 
 
+def require_no_fraction(name: str, value: Any, fix: str) -> None:
+    """Raises ValueError unless every known entry of `value` is whole, of whatever type."""
+    known = concrete(value)
+    if known is None:
+        return
+    bad = known[known != np.floor(known)]
+    if bad.size:
+        raise ValueError(f"{name} is {bad.flat[0]:g}, expected a whole number; {fix}")
+
+
+def require_key(name: str, value: Any) -> None:
+    """Raises TypeError unless `value` is one random key."""
+    dtype = getattr(value, "dtype", None)
+    if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        if value.shape == ():
+            return
+        came = f"keys of shape {value.shape}"
+    elif dtype == np.uint32 and isinstance(value, jax.Array) and value.ndim == 1:
+        return  # as `jax.random.PRNGKey` makes them
+    else:
+        is_number = isinstance(value, int | float)
+        came = repr(value) if is_number else f"a {type(value).__name__}"
+    raise TypeError(
+        f"{name} is {came}, expected one random key; write synthetic.random.key(0)"
+    )
+
+
 def require_width(name: str, received: int, expected: int, fix: str) -> None:
     """Raises ValueError unless two sizes agree."""
     if received != expected:

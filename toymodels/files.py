@@ -5,6 +5,7 @@ sentence.
 """
 
 import json
+import reprlib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +29,7 @@ _DTYPES: dict[str, Any] = {
 
 
 def read_safetensors(path: Path) -> Arrays:
-    """The arrays of a safetensors file, bfloat16 included.
+    """The arrays of a safetensors file; those of bfloat16 as float32.
 
     Raises:
         ValueError: it is missing, cut off or something else, or has another dtype.
@@ -47,13 +48,29 @@ def read_safetensors(path: Path) -> Arrays:
                 f"{', '.join(_DTYPES)}; convert it first"
             )
         array = np.frombuffer(tensor["data"], _DTYPES[kind])
-        arrays[name] = array.reshape(tensor["shape"])
+        arrays[name] = widened(array.reshape(tensor["shape"]))
     return arrays
 
 
-def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def widened(array: np.ndarray) -> np.ndarray:
+    """The same numbers, in float32 where they are in bfloat16: NumPy itself has none."""
+    return array.astype(np.float32) if array.dtype == jnp.bfloat16 else array
+
+
+def write_safetensors(
+    path: Path,
+    arrays: Mapping[str, np.ndarray],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Writes arrays of float32 or whole numbers, in order of their names."""
-    save_file({name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}, path)
+    ordered = {name: np.array(arrays[name], order="C") for name in sorted(arrays)}
+    save_file(ordered, path, None if metadata is None else dict(metadata))
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The text that a safetensors file carries beside its arrays; {} where it has none."""
+    with safetensors.safe_open(path, "numpy") as file:
+        return dict(file.metadata() or {})
 
 
 def read_npz(path: Path) -> Arrays:
@@ -68,7 +85,11 @@ def read_npz(path: Path) -> Arrays:
             stored = np.load(file, allow_pickle=False)
             if isinstance(stored, np.ndarray):
                 raise ValueError("it holds one array without a name")
-            return dict(stored)
+            arrays = dict(stored)
+            for name, array in arrays.items():
+                if array.dtype.kind not in "biuf":
+                    raise ValueError(f"{name} in it has the dtype {array.dtype}")
+            return arrays
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(damaged(path, "a whole npz file of numbers", error)) from error
 
@@ -82,7 +103,7 @@ def read_json(path: Path) -> dict[str, Any]:
     require_file(path)
     try:
         settings = json.loads(path.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(damaged(path, "a JSON file", error)) from error
     if not isinstance(settings, dict):
         raise ValueError(
@@ -137,15 +158,77 @@ def number(where: Any, name: str, value: Any) -> float:
     """A lone number, from an array or a setting.
 
     Raises:
+        ValueError: it is none, or not finite.
+    """
+    lone = value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
+    known = isinstance(lone, int | float | np.ndarray | np.generic)
+    found = np.asarray(lone if known else "")
+    is_number = found.size == 1 and found.dtype.kind in "iuf"
+    if not (is_number and np.isfinite(found).all()):
+        raise ValueError(
+            f"{name} in {where} is {_short(value)}, expected one number, and a finite one; "
+            "the file is damaged, or of another kind than its settings say"
+        )
+    return float(found.item())
+
+
+def whole(where: Any, name: str, value: Any) -> int:
+    """A lone whole number of at least 1, from an array or a setting.
+
+    Raises:
         ValueError: it is none.
     """
-    is_number = np.size(value) == 1 and np.asarray(value).dtype.kind in "iuf"
-    if not is_number:
+    found = number(where, name, value)
+    if found < 1 or found != int(found):
         raise ValueError(
-            f"{name} in {where} is {value!r}, expected one number; the file is of another "
-            "kind than its settings say"
+            f"{name} in {where} is {_short(value)}, expected a whole number of at least 1; "
+            "the file is damaged, or of another kind than its settings say"
         )
-    return float(np.asarray(value).item())
+    return int(found)
+
+
+def widths(where: Any, name: str, value: Any) -> list[int]:
+    """A list of whole numbers of at least 1, from an array or a setting.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(value, list | tuple) and np.ndim(value) != 1:
+        raise ValueError(
+            f"{name} in {where} is {_short(value)}, expected a list of whole numbers; the "
+            "file is damaged, or of another kind than its settings say"
+        )
+    return [whole(where, name, width) for width in value]
+
+
+def flag(path: Path, settings: Mapping[str, Any], name: str, default: bool) -> bool:
+    """A setting that is true or false.
+
+    Raises:
+        ValueError: it is there and neither of them.
+    """
+    found = settings.get(name, default)
+    if not isinstance(found, bool):
+        raise ValueError(
+            f"{name} in {path} is {_short(found)}, expected true or false; the file is "
+            "damaged, or was written by hand"
+        )
+    return found
+
+
+def choice(path: Path, settings: Mapping[str, Any], known: Any, *keys: str) -> str:
+    """A setting that must be one of the names that a reader knows.
+
+    Raises:
+        ValueError: it is not there, or another.
+    """
+    found = setting(path, settings, *keys)
+    if not isinstance(found, str) or found not in known:
+        raise ValueError(
+            f"the {keys[-1]} in {path} is {_short(found)}, expected one of "
+            f"{', '.join(known)}; this reader knows no other"
+        )
+    return found
 
 
 def setting(path: Path, settings: Mapping[str, Any], *keys: str) -> Any:
@@ -163,3 +246,8 @@ def setting(path: Path, settings: Mapping[str, Any], *keys: str) -> Any:
             )
         found = found[key]
     return found
+
+
+def _short(value: Any) -> str:
+    """What a message shows of a value, which may be as large as a file can hold."""
+    return reprlib.repr(value)

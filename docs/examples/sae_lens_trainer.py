@@ -18,8 +18,8 @@ from sae_lens.training.sae_trainer import SAETrainer
 import synthetic
 from synthetic import random
 from synthetic.worlds import standard
-from toymodels.exchange.adapters import adapt
 from toymodels.scores import score
+from toymodels.scores.adapters import adapt
 from toymodels.testing import assert_recovers
 
 BATCH, STEPS, LR = 1024, 3_000, 3e-3
@@ -43,7 +43,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         sae.save_inference_model(folder)
         exported = SAE.load_from_disk(folder)
-    print(score(*adapt(exported), world, random.key(0)))
+    print(score(adapt(exported), world, random.key(0)))
     try:
         assert_recovers(exported, world="hierarchy")
     except AssertionError as error:

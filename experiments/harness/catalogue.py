@@ -1,5 +1,6 @@
 """Every experiment of this package, by name."""
 
+import functools
 import importlib
 import pkgutil
 
@@ -7,13 +8,14 @@ import experiments
 from experiments.harness.experiment import Experiment
 
 
+@functools.cache
 def catalogue() -> dict[str, Experiment]:
-    """Each module that defines EXPERIMENT."""
-    names = [module.name for module in pkgutil.iter_modules(experiments.__path__)]
-    modules = [
-        importlib.import_module(f"experiments.{name}")
-        for name in names
-        if name != "__main__"
+    """Each module in a room of `experiments` that defines EXPERIMENT, sorted by name."""
+    names = [
+        module.name
+        for module in pkgutil.walk_packages(experiments.__path__, "experiments.")
+        if not module.ispkg and not module.name.startswith("experiments.harness")
     ]
+    modules = [importlib.import_module(name) for name in names if "__main__" not in name]
     found = [module.EXPERIMENT for module in modules if hasattr(module, "EXPERIMENT")]
-    return {experiment.name: experiment for experiment in found}
+    return {one.name: one for one in sorted(found, key=lambda one: one.name)}

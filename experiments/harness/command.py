@@ -1,21 +1,23 @@
 """The command line of the experiments."""
 
 import argparse
-import ast
+import contextlib
 import dataclasses
-import difflib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.harness import records, runner
+from experiments.harness import about, interrupts, markdown, records, runner
 from experiments.harness.catalogue import catalogue
 from experiments.harness.experiment import Experiment, Result
+from experiments.harness.settings import did_you_mean, override, require_valid, shortened
 from toymodels.training.checkpoints import CheckpointMismatchError
 from toymodels.training.loop import NonFiniteLossError
 
-USAGE_ERROR, CHECK_FAILED, INTERRUPTED = 2, 1, 130
+USAGE_ERROR, CHECK_FAILED, INTERRUPTED, CLOSED_PIPE = 2, 1, 130, 141
+_SEEDS = 2**32  # a key holds no more; larger ones would repeat smaller ones
 
 
 class CommandError(ValueError):
@@ -24,25 +26,39 @@ class CommandError(ValueError):
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command and returns its exit status."""
-    options = _parser().parse_args(arguments)
     try:
-        if options.redraw is not None:
-            return _redraw(options.redraw)
-        if options.name is None:
-            return _list()
-        return _run(options)
+        with interrupts.handled():
+            status = _dispatch(_parser().parse_args(arguments))
+            sys.stdout.flush()
+            return status
     except (CommandError, records.RecordError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE_ERROR
     except (NonFiniteLossError, CheckpointMismatchError) as error:
         print(f"stopped: {error}", file=sys.stderr)
         return CHECK_FAILED
+    except BrokenPipeError:
+        _close_stdout()
+        return CLOSED_PIPE
+    except interrupts.Interrupted as stop:
+        print(_interrupted(stop), file=sys.stderr)
+        return 128 + stop.number
     except KeyboardInterrupt:
-        print(
-            "interrupted; the same command resumes from the newest checkpoint",
-            file=sys.stderr,
-        )
+        print("interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def _dispatch(options: argparse.Namespace) -> int:
+    if options.redraw is not None:
+        return _redraw(options)
+    if options.markdown is not None:
+        return _markdown(options)
+    if options.help:
+        return _help(options.name)
+    if options.name is None:
+        _require_default(options, "no name was given", "name an experiment")
+        return _list()
+    return _run(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,8 +66,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m experiments",
         description="Runs an experiment, writes its record and draws its figures. Without "
         "a name it lists all of them.",
+        add_help=False,
     )
     parser.add_argument("name", nargs="?", help="which experiment")
+    parser.add_argument(
+        "-h", "--help", action="store_true", help="with a name: its question and settings"
+    )
     parser.add_argument("--quick", action="store_true", help="a size that ends in a minute")
     parser.add_argument("--seed", type=int, default=0, help="of all keys (default 0)")
     parser.add_argument("--out", type=Path, help="where to write (default runs/NAME)")
@@ -66,7 +86,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--redraw", type=Path, metavar="DIR", help="redraw a record's figures"
     )
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        help="write the page of all experiments, verdicts from --out (docs/records)",
+    )
     return parser
+
+
+def _markdown(options: argparse.Namespace) -> int:
+    known = catalogue()
+    found = markdown.read(options.out or Path("docs/records"), known)
+    options.markdown.write_text(markdown.page(known, found))
+    print(f"{options.markdown}: {len(known)} experiments, {len(found)} with a record")
+    return 0
 
 
 def _list() -> int:
@@ -76,76 +110,88 @@ def _list() -> int:
     return 0
 
 
+def _help(name: str | None) -> int:
+    print(_parser().format_help() if name is None else about.describe(_find(name)))
+    return 0
+
+
 def _run(options: argparse.Namespace) -> int:
     experiment = _find(options.name)
+    if not 0 <= options.seed < _SEEDS:
+        raise CommandError(
+            f"--seed is {shortened(str(options.seed))}, expected a number from 0 to "
+            f"{_SEEDS - 1}; larger seeds would repeat smaller ones"
+        )
     settings = experiment.quick if options.quick else experiment.settings
     settings = override(settings, options.set)
+    require_valid(settings)
     directory = options.out or Path("runs") / experiment.name
+    records.require_same(directory, experiment.name, settings, options.seed)
     records.require_writable(directory)
     result, record, paths = runner.perform(experiment, settings, options.seed, directory)
     _print(result, record, paths)
+    if not record.passed and settings != experiment.settings:
+        print(f"\n{_size(experiment, settings)}")
     return CHECK_FAILED if options.check and not record.passed else 0
+
+
+def _size(experiment: Experiment, settings: Any) -> str:
+    """Says which size the bands of the checks are for."""
+    own, default = dataclasses.asdict(settings), dataclasses.asdict(experiment.settings)
+    changed = [f"{k}={own[k]!r} ({default[k]!r})" for k in own if own[k] != default[k]]
+    return (
+        "a check failed, and the bands are for the default size: this run has "
+        f"{', '.join(changed)}, with the defaults in brackets; "
+        f"`python -m experiments {experiment.name}` runs that size"
+    )
 
 
 def _find(name: str) -> Experiment:
     known = catalogue()
     if name in known:
         return known[name]
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f'did you mean "{close[0]}"?' if close else "`python -m experiments` lists them"
+    where = f"`python -m experiments` lists all {len(known)}"
     raise CommandError(
-        f'there is no experiment "{name}", expected one of {", ".join(known)}; {hint}'
+        f'there is no experiment "{shortened(name)}"; {did_you_mean(name, known, where)}'
     )
 
 
-def override(settings: Any, assignments: Sequence[str]) -> Any:
-    """`settings` with each "field=value" put in, values of the field's own type.
-
-    Raises:
-        CommandError: a field is unknown or a value does not parse to the field's type.
-    """
-    fields = {
-        field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)
-    }
-    for assignment in assignments:
-        name, separator, text = assignment.partition("=")
-        if not separator:
-            raise CommandError(
-                f'--set was given "{assignment}", expected field=value; for example '
-                f"--set {next(iter(fields))}={next(iter(fields.values()))!r}"
-            )
-        if name not in fields:
-            close = difflib.get_close_matches(name, fields, n=1)
-            hint = f'; did you mean "{close[0]}"?' if close else "; check the spelling"
-            raise CommandError(
-                f'there is no setting "{name}", expected one of {", ".join(fields)}{hint}'
-            )
-        fields[name] = _parse(name, text, fields[name])
-    return type(settings)(**fields)
+def _require_default(options: argparse.Namespace, why: str, fix: str) -> None:
+    """Raises CommandError when an option was given that would have no effect."""
+    given = [
+        option
+        for option in ("quick", "seed", "out", "set", "check")
+        if getattr(options, option) != _parser().get_default(option)
+    ]
+    if given:
+        raise CommandError(f"--{given[0]} has no effect where {why}; {fix} or leave it out")
 
 
-def _parse(name: str, text: str, default: Any) -> Any:
-    try:
-        value = text if isinstance(default, str) else ast.literal_eval(text)
-        if isinstance(default, tuple):
-            value = tuple(value) if isinstance(value, (tuple, list)) else (value,)
-        if isinstance(default, float) and type(value) is int:
-            value = float(value)
-        if type(value) is not type(default):
-            raise ValueError
-    except (ValueError, SyntaxError):
-        raise CommandError(
-            f'setting {name} cannot be "{text}", expected {type(default).__name__} like '
-            f"{default!r}; check the spelling"
-        ) from None
-    return value
-
-
-def _redraw(directory: Path) -> int:
+def _redraw(options: argparse.Namespace) -> int:
+    directory = options.redraw
+    _require_default(options, "a record is redrawn", "give --redraw by itself")
     content, _ = records.read(directory)
+    if options.name not in (None, content["name"]):
+        raise CommandError(
+            f'{directory} holds a record of "{content["name"]}", and the name given with '
+            f'--redraw is "{shortened(options.name)}"; leave the name out'
+        )
     for path in runner.draw(_find(content["name"]).figures, directory):
         print(path)
     return 0
+
+
+def _interrupted(stop: interrupts.Interrupted) -> str:
+    if stop.resumes:
+        return f"interrupted; the same command resumes {stop.resumes}"
+    return "interrupted; nothing was saved, so the same command starts from the beginning"
+
+
+def _close_stdout() -> None:
+    """Lets Python's own flush at exit write into nothing."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
 
 
 def _print(result: Result, record: records.Record, paths: Sequence[Path]) -> None:

@@ -1,6 +1,7 @@
 """What an experiment is, and the job it is given."""
 
 import contextlib
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from experiments.harness import interrupts
 from experiments.harness.records import Check
-from toymodels.training.checkpoints import DirectoryCheckpoints
+from toymodels.training.checkpoints import DirectoryCheckpoints, saved_below
 from toymodels.training.progress import Progress
 
 
@@ -45,7 +47,8 @@ class Experiment:
         settings: the default size; a frozen dataclass.
         quick: the same at a size that ends within a minute on two cores.
         run: `(settings, seed, job) -> Result`.
-        figures: modules of `figures`, each with `draw(record, arrays)`.
+        figures: modules of `figures`, each with `draw(record, arrays)`, or, for a page of
+            several pictures, with `write(record, arrays, path)`.
         expect: what the figures show when all is well, for a reader who compares them
             with the published ones.
     """
@@ -78,11 +81,12 @@ class Job:
     def progress(
         self, name: str, total: int, show: tuple[str, ...] = ("loss",)
     ) -> Progress:
-        """A progress line for a stage of `total` steps."""
-        return Progress(name, total, show=show, stream=sys.stderr)
+        """A progress line for a stage of `total` steps; a signal ends the stage there."""
+        interrupts.check()
+        return StageProgress(name, total, show=show, stream=sys.stderr)
 
     def checkpoints(self, name: str) -> DirectoryCheckpoints:
-        """Where a long stage saves its state about every half minute."""
+        """Where a stage saves its state about every half minute and at its end."""
         return DirectoryCheckpoints(
             self.checkpoint_root / self.signature / name, seconds=30
         )
@@ -94,6 +98,43 @@ class Job:
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Times a stage."""
+        interrupts.check()
         started = time.monotonic()
         yield
         self.seconds[name] = round(time.monotonic() - started, 2)
+        interrupts.check()
+
+    def resumes(self, stop: interrupts.Interrupted) -> str:
+        """From where the same run would go on; empty when nothing is saved."""
+        own = self.checkpoint_root / self.signature
+        saved = saved_below(own)
+        if not saved:
+            is_part_done = own.is_dir() and any(own.iterdir())
+            return "after what is finished" if is_part_done else ""
+        newest = saved[-1]
+        if stop.step == int(newest.name):
+            return f"{stop.stage} at step {stop.step:,} of {stop.total:,}"
+        return f"{newest.parent.relative_to(own)} at step {int(newest.name):,}"
+
+    def clear(self) -> None:
+        """Removes the checkpoints of this run; those of other settings stay."""
+        shutil.rmtree(self.checkpoint_root / self.signature, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.checkpoint_root.rmdir()
+
+
+class StageProgress(Progress):
+    """Between two reports signals wait: a run that ends at a report is saved first."""
+
+    def begin(self, step: int = 0, resumed: bool = False) -> None:
+        interrupts.check()
+        interrupts.wait(True)
+        super().begin(step, resumed)
+
+    def __call__(self, step: int, metrics: Mapping[str, Any]) -> None:
+        super().__call__(step, metrics)
+        interrupts.check(self.name, step, self.total)
+
+    def close(self) -> None:
+        super().close()
+        interrupts.wait(False)

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import jax
 import numpy as np
@@ -33,11 +33,18 @@ class RecordError(ValueError):
 class Check:
     """A measured value against the band it must lie in.
 
+    Write `Check.within`, `Check.at_least` or `Check.at_most`, which say the kind of band.
+
     Attributes:
         name: what was measured.
-        value: the measurement.
-        low, high: the band, ends included; None leaves a side open.
+        value: the measurement; None, kept as NaN, where there was nothing to measure, which
+            never passes.
+        low, high: the band, ends included; None leaves one side open.
         source: where the band comes from: a paper, a closed form, a stated goal.
+
+    Raises:
+        ValueError: the band cannot tell right from wrong: both sides are open, an end is
+            not finite, or the ends are the wrong way round.
     """
 
     name: str
@@ -46,12 +53,52 @@ class Check:
     high: float | None
     source: str
 
+    def __post_init__(self):
+        if self.value is None:
+            object.__setattr__(self, "value", np.nan)
+        ends = [end for end in (self.low, self.high) if end is not None]
+        band = f"{self.name!r} got the band [{self.low}, {self.high}], expected"
+        if not ends:
+            raise ValueError(
+                f"{band} an end on one side at least; a check that no value fails is a "
+                "metric: record it there"
+            )
+        if not np.isfinite(ends).all():
+            raise ValueError(
+                f"{band} finite ends; leave a side open with `Check.at_least` or "
+                "`Check.at_most`, and see where another one was computed"
+            )
+        if ends[0] > ends[-1]:
+            raise ValueError(f"{band} low <= high; exchange the ends")
+
+    @classmethod
+    def within(
+        cls, name: str, value: float | None, low: float, high: float, source: str
+    ) -> Self:
+        """low <= value <= high."""
+        return cls(name, value, low, high, source)  # pyright: ignore[reportArgumentType]
+
+    @classmethod
+    def at_least(cls, name: str, value: float | None, low: float, source: str) -> Self:
+        """low <= value."""
+        return cls(name, value, low, None, source)  # pyright: ignore[reportArgumentType]
+
+    @classmethod
+    def at_most(cls, name: str, value: float | None, high: float, source: str) -> Self:
+        """value <= high."""
+        return cls(name, value, None, high, source)  # pyright: ignore[reportArgumentType]
+
     @property
     def passed(self) -> bool:
-        """Whether the value lies in its band; NaN never does."""
+        """Whether the value lies in its band; NaN and infinities never do."""
         above = self.low is None or self.value >= self.low
         below = self.high is None or self.value <= self.high
         return bool(above and below and np.isfinite(self.value))
+
+    def content(self) -> dict[str, Any]:
+        """As a record holds it: a value that is not finite is null there."""
+        value = self.value if np.isfinite(self.value) else None
+        return dataclasses.asdict(self) | {"value": value, "passed": self.passed}
 
 
 @dataclass(frozen=True)
@@ -106,9 +153,7 @@ def write(directory: Path, record: Record, arrays: Mapping[str, np.ndarray]) -> 
     packed = io.BytesIO()
     np.savez_compressed(packed, allow_pickle=False, **arrays)
     content = dataclasses.asdict(record)
-    content["checks"] = [
-        dataclasses.asdict(check) | {"passed": check.passed} for check in record.checks
-    ]
+    content["checks"] = [check.content() for check in record.checks]
     content["passed"] = record.passed
     content |= {"format": FORMAT, "arrays_sha256": _sha256(packed.getvalue())}
     text = json.dumps(content, indent=2, allow_nan=False, default=_plain)
@@ -150,6 +195,46 @@ def read(directory: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         )
     with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
         return content, dict(arrays)
+
+
+def require_same(directory: Path, name: str, settings: Any, seed: int) -> None:
+    """Raises RecordError when `directory` holds a whole record of another run.
+
+    What is no record, or one of another format, may be written over.
+    """
+    try:
+        content = json.loads((directory / RECORD).read_bytes())
+    except (OSError, ValueError):
+        return
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        return
+    new = _flat(name, json.loads(json.dumps(dataclasses.asdict(settings))), seed)
+    old = _flat(content.get("name"), content.get("settings", {}), content.get("seed"))
+    differs = [field for field in old | new if old.get(field) != new.get(field)]
+    if differs:
+        was = ", ".join(f"{field} {_short(old.get(field))}" for field in differs[:3])
+        now = ", ".join(f"{field} {_short(new.get(field))}" for field in differs[:3])
+        more = f" ({len(differs)} settings differ)" if len(differs) > 3 else ""
+        raise RecordError(
+            f"{directory} holds a record with {was}, which this run with {now} would "
+            f"replace{more}; give another place, such as --out {directory}_2, or delete it"
+        )
+
+
+def _flat(name: Any, settings: dict[str, Any], seed: Any) -> dict[str, Any]:
+    return {"experiment": name, "seed": seed, **settings}
+
+
+def _short(value: Any, length: int = 40) -> str:
+    text = "not set" if value is None else str(value)
+    return text if len(text) <= length else f"{text[:length]}..."
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Removes what writing a record left in `directory` when its process was killed."""
+    for name in (ARRAYS, RECORD):
+        for path in directory.glob(f".{name}.*"):
+            path.unlink(missing_ok=True)
 
 
 def require_writable(directory: Path) -> None:

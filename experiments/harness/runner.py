@@ -2,13 +2,12 @@
 
 import dataclasses
 import hashlib
-import shutil
 import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from experiments.harness import records
+from experiments.harness import interrupts, records
 from experiments.harness.experiment import Experiment, Job, Result
 from figures import style
 
@@ -20,10 +19,18 @@ def perform(
 
     Returns:
         What was found, the record, and every file that was written.
+
+    Raises:
+        Interrupted: a signal came before the record; it says what the same run resumes.
     """
     job = Job(directory, signature(experiment.name, settings, seed))
+    records.remove_leftovers(directory)
     started = time.monotonic()
-    result = experiment.run(settings, seed, job)
+    try:
+        result = experiment.run(settings, seed, job)
+    except interrupts.Interrupted as stop:
+        stop.resumes = stop.resumes or job.resumes(stop)
+        raise
     seconds = job.seconds | {"total": round(time.monotonic() - started, 2)}
     record = records.Record(
         name=experiment.name,
@@ -35,9 +42,10 @@ def perform(
         versions=records.versions(),
         device=records.device(),
     )
-    path = records.write(directory, record, result.arrays)
-    shutil.rmtree(job.checkpoint_root, ignore_errors=True)
-    drawn = draw(experiment.figures, directory)
+    with interrupts.waiting():
+        path = records.write(directory, record, result.arrays)
+        drawn = draw(experiment.figures, directory)
+    job.clear()
     return result, record, [path, directory / records.ARRAYS, *drawn]
 
 
@@ -47,12 +55,17 @@ def signature(name: str, settings: Any, seed: int) -> str:
 
 
 def draw(figures: tuple[ModuleType, ...], directory: Path) -> list[Path]:
-    """Draws the figures of the record in `directory`, as PNG and SVG beside it."""
+    """Draws the figures of the record in `directory`, as PNG and SVG beside it.
+
+    What does not fit into one picture is a module with `write` instead of `draw` alone: it
+    leaves a page, and the pictures on it.
+    """
     content, arrays = records.read(directory)
-    return [
-        path
-        for figure in figures
-        for path in style.save(
-            figure.draw(content, arrays), directory / figure.__name__.rsplit(".", 1)[-1]
-        )
-    ]
+    paths = []
+    for figure in figures:
+        path = directory / figure.__name__.rsplit(".", 1)[-1]
+        if hasattr(figure, "write"):
+            paths += figure.write(content, arrays, path)
+        else:
+            paths += style.save(figure.draw(content, arrays), path)
+    return paths

@@ -140,7 +140,13 @@ def fit_models(
 
 def share_of_fractions(capacities: np.ndarray) -> np.ndarray:
     """[density]: share of features, over all seeds, with neither none nor all of one."""
-    return ((capacities > NONE) & (capacities < WHOLE)).mean(axis=(1, 2))
+    return is_fraction(capacities).mean(axis=(1, 2))
+
+
+def is_fraction(capacities: np.ndarray) -> np.ndarray:
+    """1.0 where a capacity is neither none nor all of a dimension, else 0.0; NaN of NaN."""
+    between = (capacities > NONE) & (capacities < WHOLE)
+    return np.where(np.isnan(capacities), np.nan, between)
 
 
 def largest_rise(capacities: np.ndarray) -> float:
@@ -157,7 +163,7 @@ def least_rise(capacities: np.ndarray) -> float:
     """Of the share of fractions [density, seed, feature], from a density to the next, over
     its error. The floor of a thousandth is that of `largest_rise`.
     """
-    shares = ((capacities > NONE) & (capacities < WHOLE)).mean(axis=2)
+    shares = is_fraction(capacities).mean(axis=2)
     variance = shares.var(axis=1, ddof=1) / shares.shape[1]
     errors = np.sqrt(variance[1:] + variance[:-1])
     return float((np.diff(shares.mean(axis=1)) / np.maximum(errors, 1e-3)).min())
@@ -176,60 +182,56 @@ def make_checks(
     rises = [least_rise(found) for found in capacities.values()]
     sparsest = [found[-1] for found in shared.values()]
     dense = np.stack([found[0].mean(axis=0) for found in capacities.values()])
-    in_block = np.array([block.dimensionality.sum() for block in blocks])
+    sizes = [block.dimensionality for block in blocks]
+    in_block = np.array([D.sum() if D.size else np.nan for D in sizes])
     totals = np.concatenate([found.sum(-1).ravel() for found in capacities.values()])
     paper = "Scherlis et al. 2022"
     return [
-        Check(
+        Check.at_most(
             "largest rise from a feature to a less important one, in standard errors",
             largest_rise(models),
-            None,
             3.0,
             f"{paper}: capacity falls with importance; less than 3 is chance",
         ),
-        Check(
+        Check.within(
             "lowest mean capacity of the most important feature, densest models",
             float(dense[:, 0].min()),
             0.95,
             1.0,
             f"{paper}: the most important features get 1",
         ),
-        Check(
+        Check.within(
             "highest mean capacity of the least important feature, densest models",
             float(dense[:, -1].max()),
             0.0,
             0.05,
             f"{paper}: the least important features get 0",
         ),
-        Check(
+        Check.at_least(
             "least rise of the share of fractions, density to density, in standard errors",
-            min(rises),
+            np.min(rises),
             -3.0,
-            None,
             f"{paper}: sharing rises with kurtosis; less than 3 is chance",
         ),
-        Check(
+        Check.at_least(
             "least rise of the share of fractions, densest to sparsest, in standard errors",
-            min(least_rise(found[[0, -1]]) for found in capacities.values()),
+            np.min([least_rise(found[[0, -1]]) for found in capacities.values()]),
             3.0,
-            None,
             f"{paper}: sharing rises with kurtosis; more than 3 is no chance",
         ),
-        Check(
+        Check.at_least(
             "share of fractions in the sparsest models, least",
-            float(min(sparsest)),
+            float(np.min(sparsest)),
             0.5,
-            None,
             f"{paper}: most features share",
         ),
-        Check(
+        Check.at_most(
             "largest distance of a block's capacity from a whole number, best seeds",
             float(np.abs(in_block - in_block.round()).max()),
-            None,
             0.05,
             f"{paper}: every block is spread evenly over the dimensions of its own",
         ),
-        Check(
+        Check.within(
             "smallest total capacity",
             float(totals.min()),
             0.97 * n_hidden,

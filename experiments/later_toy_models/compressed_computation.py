@@ -157,25 +157,25 @@ def make_checks(settings: Settings, metrics: dict[str, Any]) -> list[Check]:
     )
     naive, exact = metrics["naive_loss_per_density"], exact_loss(settings)
     return [
-        Check("naive loss / density", naive, 0.99 * exact, 1.01 * exact, EXACT),
-        Check(
+        Check.within("naive loss / density", naive, 0.99 * exact, 1.01 * exact, EXACT),
+        Check.at_least(
             "best loss on clean labels over the naive one",
             loss[0].min() / naive,
             0.999,
-            None,
             f"{PAPER}: never beaten",
         ),
-        Check("best loss / density on clean labels", loss[0].min(), 0.082, 0.086, PAPER),
+        Check.within(
+            "best loss / density on clean labels", loss[0].min(), 0.082, 0.086, PAPER
+        ),
         *(
-            Check("best loss / density at noise 0.03", loss[i].min(), None, 0.075, PAPER)
+            Check.at_most("best loss / density at noise 0.03", loss[i].min(), 0.075, PAPER)
             for i in np.flatnonzero(np.isclose(settings.noises, 0.03))
         ),
         *(
-            Check(
+            Check.at_least(
                 "trained at noise 0.03: clean loss over the naive one",
                 clean[i].min() / naive,
                 1.0,
-                None,
                 PAPER,
             )
             for i in np.flatnonzero(np.isclose(settings.noises, 0.03))

@@ -32,7 +32,7 @@ Expect:  the higher the rate, the more monosemantic neurons (0.00 to 0.30 per fe
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -42,6 +42,7 @@ from jaxtyping import Array, ArrayLike, Key
 
 from experiments.harness.experiment import Experiment, Job, Result
 from experiments.harness.records import Check
+from experiments.harness.settings import Within
 from figures.later_toy_models import engineering_monosemanticity as figure
 from synthetic import SparseFeatures, firing, random
 from toymodels import superposition
@@ -76,7 +77,7 @@ class Settings:
     rates: tuple[float, ...] = (0.003, 0.01, 0.03)
     neurons: tuple[int, ...] = (64, 128, 256, 512)
     rate: float = 0.01
-    start_bias: float = -0.5
+    start_bias: Annotated[float, Within()] = -0.5
     bias_decay: float = 0.03
     n_seeds: int = 2
     steps: int = 1 << 13
@@ -254,39 +255,34 @@ def make_checks(arrays: dict[str, np.ndarray], shown: int) -> list[Check]:
     by_width = arrays["per_feature_of_neurons"].mean(axis=2)[1]
     everywhere = np.corrcoef(arrays["per_feature"].ravel(), arrays["bias"].ravel())[0, 1]
     return [
-        Check(
+        Check.at_least(
             "range of monosemantic neurons per feature over the rates, plain start",
             float(np.ptp(alone[0])),
             0.1,
-            None,
             f"{PAPER}: it differs widely with the learning rate",
         ),
-        Check(
+        Check.at_most(
             "loss of the negative start over the plain one's, at the main rate",
             float(loss[1, shown] / loss[0, shown]),
-            None,
             1.03,
             f"{PAPER}: at no cost in loss",
         ),
-        Check(
+        Check.at_least(
             "monosemantic neurons per feature, negative minus plain, at the main rate",
             float(alone[1, shown] - alone[0, shown]),
             0.0,
-            None,
             f"{PAPER}: negative biases lead to more of them",
         ),
-        Check(
+        Check.at_most(
             "correlation of monosemantic neurons with the mean bias, all networks",
             float(everywhere),
-            None,
             -0.5,
             f"{PAPER}: more monosemantic minima have more negative biases",
         ),
-        Check(
+        Check.at_least(
             "monosemantic neurons per feature, most neurons minus fewest",
             float(by_width[-1] - by_width[0]),
             0.0,
-            None,
             f"{PAPER}: the more neurons, the more monosemantic",
         ),
     ]

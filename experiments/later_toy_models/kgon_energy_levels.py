@@ -41,15 +41,7 @@ LEVELS = {"4-gon": (4, 0), "4-gon+": (4, 1), "4-gon++": (4, 2)} | {
     "5-gon+": (5, 1),
     "6-gon": (6, 0),
 }
-# k, c: length, bias, loss with every dropped feature silent.
-PUBLISHED = {
-    (4, 6): (1.0, 0.0, 0.111111),
-    (5, 6): (1.17046, -0.282297, 0.068744),
-    (6, 6): (1.320526, -0.618135, 0.048192),
-    (7, 7): (1.448394, -0.966906, 0.083271),
-    (8, 8): (1.55045, -1.291193, 0.115546),
-}
-CHEN = "Chen et al. 2023, k-gon critical points, and an independent solution"
+KGONS = ((4, 6), (5, 6), (6, 6), (7, 7), (8, 8))  # k vertices, c features
 ON_LEVEL = 0.0015
 
 
@@ -74,7 +66,7 @@ class Settings:
 
 def run(settings: Settings, seed: int, job: Job) -> Result:
     with job.stage("critical points"):
-        found = {(k, c): kgon(k, c) for k, c in PUBLISHED}
+        found = {(k, c): kgon(k, c) for k, c in KGONS}
         levels = {name: kgon(k, N_FEATURES, n).loss for name, (k, n) in LEVELS.items()}
         switch = importance_switch()
     optimizers = {
@@ -100,7 +92,7 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
             name: share_of_rest_on_levels(arrays[f"loss/{name}"], levels) for name in ends
         },
     }
-    return Result(metrics, arrays, make_checks(metrics, found), table(metrics))
+    return Result(metrics, arrays, make_checks(metrics), table(metrics))
 
 
 def train(settings: Settings, optimizer, key: Key[Array, ""], name: str, job: Job):
@@ -159,46 +151,17 @@ def importance_switch() -> float:
     return float(np.interp(0, gap, weight))
 
 
-def make_checks(metrics: dict[str, Any], found: dict) -> list[Check]:
-    """The exact table, the levels, and where training rests."""
-    apart = max(
-        np.abs(np.subtract(found[kc][1:4], published)).max()
-        for kc, published in PUBLISHED.items()
-    )
-    gaps = np.diff([metrics["levels"][name] for name in ("4-gon++", "4-gon+", "4-gon")])
-    gaps = [*gaps, metrics["levels"]["5-gon"] - metrics["levels"]["5-gon+"]]
+def make_checks(metrics: dict[str, Any]) -> list[Check]:
+    """Where training rests. The levels themselves are held by the tests."""
     levels = "the exact levels"
-    checks = [
-        Check("error of length, bias and loss of k-gons", float(apart), 0, 1e-5, CHEN),
-        Check(
-            "largest gradient at the k-gons",
-            max(point.gradient for point in found.values()),
-            0,
-            1e-7,
-            "closed form: they are critical points",
-        ),
-        Check(
-            "error of the gap 1/144 of an answered feature",
-            float(np.abs(np.array(gaps) - 1 / 144).max()),
-            0,
-            1e-9,
-            "closed form: 1/(4 c^2)",
-        ),
-        Check(
-            "importance where 5-gon+ and 6-gon are equal",
-            metrics["importance_switch"],
-            0.6577,
-            0.6587,
-            "an independent solution: 0.6582",
-        ),
-    ]
+    checks = []
     for name, ends in metrics["ends"].items():
         share = 1 - ends["none"] / sum(ends.values())
         rest = metrics["rests_on_a_level"][name]
-        checks.append(
-            Check(f"{name}: models that end on a level", share, 0.9, None, levels)
-        )
-        checks.append(Check(f"{name}: moments of rest on a level", rest, 0.9, None, levels))
+        checks += [
+            Check.at_least(f"{name}: models that end on a level", share, 0.9, levels),
+            Check.at_least(f"{name}: moments of rest on a level", rest, 0.9, levels),
+        ]
     return checks
 
 

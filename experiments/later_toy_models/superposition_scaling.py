@@ -46,7 +46,7 @@ Expect:  strong superposition: slopes of -0.92, -1.05, -1.03 and -1.13 at alpha 
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -57,6 +57,7 @@ from jaxtyping import Array, ArrayLike, Key
 
 from experiments.harness.experiment import Experiment, Job, Result
 from experiments.harness.records import Check
+from experiments.harness.settings import Within
 from figures.later_toy_models import superposition_scaling as figure
 from synthetic import SparseFeatures, firing, magnitude, random
 from toymodels import superposition
@@ -90,9 +91,9 @@ class Settings:
     batch_size: int = 1_024
     learning_rate: float = 0.01
     warm_up: float = 0.1
-    decay: tuple[float, ...] = (-1.0, 0.2, 0.56)
+    decay: Annotated[tuple[float, ...], Within()] = (-1.0, 0.2, 0.56)
     weight_scale: tuple[float, ...] = (1.0, 0.1, 0.1)
-    bias_scale: tuple[float, ...] = (1.0, 0.0, 0.0)
+    bias_scale: Annotated[tuple[float, ...], Within(0)] = (1.0, 0.0, 0.0)
     n_samples: int = 1 << 15
 
 
@@ -278,15 +279,15 @@ def make_checks(metrics: dict[str, Any]) -> list[Check]:
         ):
             name = f"decay {strength:g}, alpha {alpha:g}: slope"
             if strength < 0 and alpha <= LARGEST_FLAT:
-                checks.append(Check(name, found, -1.15, -0.85, strong))
+                checks.append(Check.within(name, found, -1.15, -0.85, strong))
             if strength > 0 and alpha >= SMALLEST_STEEP:
-                checks.append(Check(name, found, ideal - 0.15, ideal + 0.15, weak))
+                checks.append(Check.within(name, found, ideal - 0.15, ideal + 0.15, weak))
         if strength > 0:
             with np.errstate(divide="ignore"):  # nothing is left out: no ratio passes
                 ratio = np.array(metrics["loss"][i]) / metrics["eq4"][i]
             name = f"decay {strength:g}: loss / that of unlearned features, median"
             law = f"{PAPER}, equation 4 and figure 4a"
-            checks.append(Check(name, float(np.median(ratio)), 0.8, 1.25, law))
+            checks.append(Check.within(name, float(np.median(ratio)), 0.8, 1.25, law))
     return checks
 
 
@@ -313,7 +314,14 @@ EXPERIMENT = Experiment(
     minutes=30,
     settings=Settings(),
     quick=Settings(
-        n_features=500, hidden=(10, 30, 90), alpha=(0.0, 1.0), steps=1_000, batch_size=256
+        n_features=500,
+        hidden=(10, 30, 90),
+        alpha=(0.0, 1.0),
+        steps=2_500,
+        batch_size=256,
+        decay=(-1.0, 0.56),
+        weight_scale=(1.0, 0.1),
+        bias_scale=(1.0, 0.0),
     ),
     run=run,
     figures=(figure,),

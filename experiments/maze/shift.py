@@ -6,6 +6,10 @@ that no cell of the table is an echo of training. Corridors have no forks: a pla
 never had to choose. Percolated mazes have loops; the path has to be a shortest one. The
 layout has a slot for every connection, so that all mazes fit all players.
 
+The check is asked of players that are done: after a quarter of the steps or less a player
+is no better at home, where mazes are larger than the smallest of the others. So a quick run
+has none.
+
 Run:     python -m experiments maze_shift
 Takes:   12 minutes on one of two cores
 Expect:  paths exact at home: Kruskal 82 %, depth-first 68, corridors 66, percolated 79.
@@ -18,13 +22,14 @@ Expect:  paths exact at home: Kruskal 82 %, depth-first 68, corridors 66, percol
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import numpy as np
 
 from experiments.harness.experiment import Experiment, Job, Result
 from experiments.harness.records import Check
+from experiments.harness.settings import OneOf
 from figures.maze import maze_shift as figure
 from synthetic import random
 from synthetic.maze import (
@@ -60,7 +65,12 @@ class Settings:
     """
 
     size: int = 3
-    trained_on: tuple[str, ...] = ("Kruskal", "depth-first", "corridors", "percolated")
+    trained_on: Annotated[tuple[str, ...], OneOf(lambda: LAWS)] = (
+        "Kruskal",
+        "depth-first",
+        "corridors",
+        "percolated",
+    )
     steps: int = 3_000
     n_mazes: int = 1_024
 
@@ -92,7 +102,9 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
         score: np.array([[scores[a][b][score] for b in TESTS] for a in scores])
         for score in ("exact", "solved", "valid", "reached")
     }
-    return Result(metrics, arrays, make_checks(metrics), table(metrics))
+    trained = settings.steps >= Settings.steps
+    checks = make_checks(metrics) if trained else []
+    return Result(metrics, arrays, checks, table(metrics))
 
 
 def game(name: str, size: int) -> MazeGame:
@@ -118,11 +130,10 @@ def make_checks(metrics: dict[str, Any]) -> list[Check]:
         exact = {other: of["exact"] for other, of in scores[name].items()}
         elsewhere = np.mean([value for other, value in exact.items() if other != name])
         found.append(
-            Check(
+            Check.at_least(
                 f"{name}: exact paths at home, above the mean elsewhere",
                 float(exact[name] - elsewhere),
                 0.0,
-                None,
                 "what a shift of distribution means",
             )
         )

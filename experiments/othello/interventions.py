@@ -37,7 +37,7 @@ Expect:  on 4 x 4 squares: of a KL of 1.17 nats the probe's direction takes 46 %
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -46,6 +46,7 @@ from jaxtyping import Array, Float, Key
 
 from experiments.harness.experiment import Experiment, Job, Result
 from experiments.harness.records import Check
+from experiments.harness.settings import OTHELLO_PLAYER, Within
 from experiments.othello.world_model import site_names
 from figures.othello import othello_edits as boards_figure
 from figures.othello import othello_interventions as by_site
@@ -81,8 +82,8 @@ class Settings:
     strengths: what each direction is multiplied with, 1 being the mean difference.
     """
 
-    player: str = "othello_tiny"
-    site: int = 2
+    player: Annotated[str, OTHELLO_PLAYER] = "othello_tiny"
+    site: Annotated[int, Within(0)] = 2
     n_latents: int = 256
     k: float = 16.0
     steps: int = 2_000
@@ -180,7 +181,7 @@ def latents_of(
     """A BatchTopK of the stream at the world's site, and its detectors of discs."""
     inner = sae.BatchTopK(settings.n_latents, k=settings.k)
     dictionary = sae.Normalised(inner, scaling.centred(x))
-    params, _ = sae.fit_dictionary(
+    params = sae.fit(
         key,
         dictionary,
         world,
@@ -188,7 +189,7 @@ def latents_of(
         settings.batch_size,
         settings.learning_rate,
         progress=job.progress("dictionary", settings.steps),
-    )
+    ).params
     discs = properties[:, : 2 * properties.shape[1] // len(board_scores.BOARD)] > 0
     z = dictionary.encode(params, x)
     counts = detection.count(Sample(z, discs))
@@ -341,22 +342,20 @@ def boards(model, game, cases: Cases, edits, found, settings: Settings):
 def make_checks(metrics: dict[str, Any]) -> list[Check]:
     """Edits work, and controls do not."""
     best = metrics["removed_at_best_site"]
-    directions = max(best["mean difference"], best["probe"])
+    directions = np.max([best["mean difference"], best["probe"]])
     goal = "stated before the first run; published edits leave 4 % of the errors"
     chance = "an edit that says nothing of the square"
     return [
-        Check("share of KL removed by the best direction", directions, 0.5, None, goal),
-        Check(
+        Check.at_least("share of KL removed by the best direction", directions, 0.5, goal),
+        Check.at_most(
             "share of KL removed by a random direction",
             best["random direction"],
-            None,
             0.05,
             chance,
         ),
-        Check(
+        Check.at_most(
             "share of KL removed by another square's direction",
             best["another square"],
-            None,
             0.05,
             chance,
         ),

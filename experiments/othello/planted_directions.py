@@ -2,9 +2,9 @@
 
 In a trained transformer no true directions are known, so dictionaries are scored there by
 what their latents fire for. Here a player of 4 x 4 Othello is trained with an auxiliary
-loss (`toymodels.othello.planted`) that makes random directions carry twelve properties at one site:
-the corners, mine and theirs, and whether four squares at the edge were flipped before,
-which the game never asks for. Then the cosine of decoder rows with true directions,
+loss (`toymodels.othello.planted`) that makes random directions carry twelve properties at
+one site: the corners, mine and theirs, and whether four squares at the edge were flipped
+before, which the game never asks for. Then the cosine of decoder rows with true directions,
 `mcc_dec`, has an answer in a trained network. How firmly they are planted is the weight of
 that loss: with little of it the player reads them in part, and writes them a second time
 where it likes. The rest of the stream is what the game needs, and dictionaries are paid for
@@ -27,7 +27,7 @@ Expect:  mcc_dec 0.96 for Matryoshka, 0.92 for BatchTopK, 0.91 for TopK and 0.79
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -36,11 +36,12 @@ from jaxtyping import Array, Key
 
 from experiments.harness.experiment import Experiment, Job, Result
 from experiments.harness.records import Check
+from experiments.harness.settings import OneOf, Within
 from experiments.othello import contenders
 from figures.othello import planted_directions as figure
 from synthetic import directions, random
 from synthetic.base import Batch
-from toymodels.activations import store
+from synthetic.stored import shuffled
 from toymodels.othello import planted, presets
 from toymodels.othello.planted import PlantedResidual, Planting
 from toymodels.sae import one_stream
@@ -73,9 +74,14 @@ class Settings:
 
     weights: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0)
     size: float = 0.5
-    site: int = 2
+    site: Annotated[int, Within(0)] = 2
     player_steps: int = 1_000
-    variants: tuple[str, ...] = ("ReLU", "TopK", "BatchTopK", "Matryoshka")
+    variants: Annotated[tuple[str, ...], OneOf(lambda: contenders.VARIANTS)] = (
+        "ReLU",
+        "TopK",
+        "BatchTopK",
+        "Matryoshka",
+    )
     l0s: tuple[float, ...] = (8.0,)
     n_seeds: int = 2
     n_latents: int = 128
@@ -138,7 +144,7 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
     return Result(metrics, arrays, make_checks(metrics, arrays), table(metrics, arrays))
 
 
-_store = jax.jit(store.fill, static_argnames="n_rows")
+_store = jax.jit(shuffled.fill, static_argnames="n_rows")
 
 
 @jax.jit
@@ -238,41 +244,44 @@ def means(metrics: dict[str, Any], arrays) -> dict[str, dict[str, float]]:
 
 def make_checks(metrics: dict[str, Any], arrays) -> list[Check]:
     """What must hold whichever variant is best."""
-    best = {player: max(row.values()) for player, row in means(metrics, arrays).items()}
+    best = {
+        player: np.max(list(row.values())) for player, row in means(metrics, arrays).items()
+    }
     names = [f"weight {weight:g}" for weight in arrays["weights"]]
     weak, firm, players = names[0], names[-1], metrics["players"]
-    excess = max(players[name]["excess"] for name in names) - players[UNPLANTED]["excess"]
+    excess = (
+        np.max([players[name]["excess"] for name in names]) - players[UNPLANTED]["excess"]
+    )
     return [
-        Check("firmest: mcc_dec of the best variant", best[firm], 0.8, 1 + 1e-6, STATED),
-        Check(
+        Check.within(
+            "firmest: mcc_dec of the best variant", best[firm], 0.8, 1 + 1e-6, STATED
+        ),
+        Check.within(
             "firmest: mean cosine of regression rows with the directions",
             float(arrays[f"{firm}/regression"].mean()),
             0.95,
             1 + 1e-6,
             STATED,
         ),
-        Check(
+        Check.at_most(
             "firmest: share of the planted reading that is missed",
             players[firm]["missed"],
-            None,
             0.4,
             STATED,
         ),
-        Check(
+        Check.at_least(
             "mcc_dec gained from the weakest planting to the firmest",
             best[firm] - best[weak],
             0.1,
-            None,
             STATED,
         ),
-        Check(
+        Check.at_most(
             "without planting: mcc_dec of the best variant above random rows",
             best[UNPLANTED] - metrics["floor"],
-            None,
             0.1,
             "directions that mean nothing to the player",
         ),
-        Check("nats of next-token loss that planting costs", excess, None, 0.05, STATED),
+        Check.at_most("nats of next-token loss that planting costs", excess, 0.05, STATED),
     ]
 
 

@@ -33,7 +33,7 @@ Expect:  1.6 % of first choices illegal; legal moves read with F1 0.92, 0.67 in 
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import numpy as np
@@ -41,6 +41,7 @@ import numpy as np
 from experiments.harness import records
 from experiments.harness.experiment import Experiment, Job, Result
 from experiments.harness.records import Check
+from experiments.harness.settings import OTHELLO_PLAYER, Within
 from figures.othello import othello_boards, othello_probes
 from synthetic import random
 from synthetic.othello import labels, positions
@@ -74,8 +75,8 @@ class Settings:
     n_games: games whose boards are drawn.
     """
 
-    player: str = "othello_tiny"
-    steps: int = 0
+    player: Annotated[str, OTHELLO_PLAYER] = "othello_tiny"
+    steps: Annotated[int, Within(0)] = 0
     n_sequences: int = 8_192
     n_rows: int = 65_536
     n_test: int = 32_768
@@ -85,7 +86,7 @@ class Settings:
 
 def run(settings: Settings, seed: int, job: Job) -> Result:
     key_train = random.key(seed)
-    keys = jax.random.split(jax.random.fold_in(jax.random.clone(key_train), 1), 4)
+    keys = jax.random.split(random.named(jax.random.clone(key_train), "measured"), 4)
     key_control, key_loss, key_probes, key_boards = keys
     preset = pretrained.preset(settings.player)
     preset = replace(preset, n_steps=settings.steps or preset.n_steps)
@@ -201,21 +202,21 @@ def site_names(n_sites: int) -> list[str]:
 def make_checks(metrics: dict[str, Any], goals: dict[str, float]) -> list[Check]:
     """What the model and its probes must reach."""
     trained, control = (metrics["scores"][name] for name in ("trained", "control"))
-    legal = max(trained["legal_f1"]) - max(control["legal_f1"])
-    squares = max(trained["squares"])
+    legal = np.max(trained["legal_f1"]) - np.max(control["legal_f1"])
+    squares = np.max(trained["squares"])
     illegal = metrics["final"]["illegal_top1"]
     low, high = goals["floor"] - 0.01, goals["floor"] + 0.01
     checks = [
-        Check("illegal first choices", illegal, None, goals["illegal"], STATED),
-        Check("entropy floor (nats)", metrics["floor"], low, high, SIMULATION),
-        Check("legal moves: F1 gained by training", legal, 0.15, None, TRAINING),
+        Check.at_most("illegal first choices", illegal, goals["illegal"], STATED),
+        Check.within("entropy floor (nats)", metrics["floor"], low, high, SIMULATION),
+        Check.at_least("legal moves: F1 gained by training", legal, 0.15, TRAINING),
     ]
     if "squares" in goals:
-        checks.append(Check("squares read", squares, goals["squares"], None, STATED))
+        checks.append(Check.at_least("squares read", squares, goals["squares"], STATED))
     if "gained" in goals:
-        gained = squares - max(control["squares"])
+        gained = squares - np.max(control["squares"])
         name = "squares read: gained by training"
-        checks.append(Check(name, gained, goals["gained"], None, STATED))
+        checks.append(Check.at_least(name, gained, goals["gained"], STATED))
     return checks
 
 

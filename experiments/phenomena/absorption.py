@@ -34,7 +34,7 @@ Expect:  cosines 0.7071 and 0.7071 and a gap of 1.0 in a hierarchy; no absorptio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -43,12 +43,13 @@ from jaxtyping import Array, Float, Key
 
 from experiments.harness.experiment import Experiment, Job, Result
 from experiments.harness.records import Check
+from experiments.harness.settings import PROBABILITY
 from experiments.phenomena import parent_and_child
 from experiments.phenomena.parent_and_child import PARENT
 from figures.phenomena import absorption as figure
 from synthetic import SparseFeatures, directions, random
 from toymodels.sae import Params, ReLU, tied
-from toymodels.sae.many import fit_many
+from toymodels.sae.many import fit_members
 from toymodels.scores import absorption, geometry, mixing
 from toymodels.training import ensemble
 
@@ -79,7 +80,7 @@ class Settings:
     penalty: float = 1e-3
     spread: float = 0.15
     penalties: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
-    alone: tuple[float, ...] = (0.003, 0.006, 0.01, 0.03, 0.1, 0.3)
+    alone: Annotated[tuple[float, ...], PROBABILITY] = (0.003, 0.006, 0.01, 0.03, 0.1, 0.3)
     steps: int = 10_000
     batch_size: int = 512
     learning_rate: float = 3e-3
@@ -227,7 +228,7 @@ def begin(key: Key[Array, ""], n_members: int, settings: Settings):
 
 def train(name: str, key_data, dictionaries, worlds, starts, settings: Settings, job: Job):
     """The weights of all members, trained in one program."""
-    params, _ = fit_many(
+    params, _ = fit_members(
         key_data,
         dictionaries,
         worlds,
@@ -301,22 +302,21 @@ def make_checks(metrics: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[
     whole = place["hierarchy"]
     rows = geometry.unit_rows(arrays["decoder"][whole])
     checks = [
-        Check(
+        Check.within(
             "hierarchy: distance of the child's cosines from 0.7071",
             float(np.abs(rows[:, 1] - 0.5**0.5).max()),
             0,
             0.01,
             paper,
         ),
-        Check(
+        Check.at_least(
             "hierarchy: cosine of the parent's latent with the parent, lowest",
             float(rows[:, 0, 0].min()),
             0.999,
-            None,
             paper,
         ),
-        Check("hierarchy: gap, lowest", arrays["gap"][whole].min(), 0.99, 1, paper),
-        Check(
+        Check.within("hierarchy: gap, lowest", arrays["gap"][whole].min(), 0.99, 1, paper),
+        Check.within(
             "hierarchy: the child in the parent's encoder, over the parent",
             metrics["encoder_ratio"][whole],
             -1.3,
@@ -325,19 +325,19 @@ def make_checks(metrics: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[
         ),
     ]
     checks += [
-        Check(f"{name}: gap, highest", arrays["gap"][place[name]].max(), None, 0.01, why)
+        Check.at_most(f"{name}: gap, highest", arrays["gap"][place[name]].max(), 0.01, why)
         for name, why in controls.items()
     ]
     toy = "Chanin 2024, toy models of absorption"
     checks += [
-        Check(
+        Check.within(
             "varying values: the parent in the child's row, over the child",
             metrics["decoder_ratio"][place["varying values"]],
             0.2,
             0.9,
             f"{toy}: in part",
         ),
-        Check(
+        Check.within(
             "tied weights: the parent in the child's row, over the child, largest",
             float(np.abs(arrays["decoder_ratio"][place[TIED]]).max()),
             0,
@@ -348,7 +348,7 @@ def make_checks(metrics: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[
     off = np.rad2deg(arrays["angle"] - arrays["angle_exact"])
     return [
         *checks,
-        Check(
+        Check.within(
             "curves: distance of the angle from the exact one in degrees, root mean square",
             float(np.sqrt(np.square(off).mean())),
             0,

@@ -37,7 +37,7 @@ Expect:  compositions and never the truth without one-hot samples, the reverse w
 
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -47,12 +47,13 @@ from jaxtyping import Array, ArrayLike, Float, Key
 
 from experiments.harness.experiment import Experiment, Job, Result
 from experiments.harness.records import Check
+from experiments.harness.settings import PROBABILITY
 from figures.phenomena import composed_features as figure
 from synthetic import SparseFeatures, directions, random
 from synthetic.directions import unit_rows
 from synthetic.firing import Draw, samples_of_features
 from toymodels.sae import Params, ReLU
-from toymodels.sae.many import fit_many
+from toymodels.sae.many import fit_members
 from toymodels.scores import geometry
 from toymodels.training import ensemble
 
@@ -71,7 +72,7 @@ class Settings:
     steps, batch_size, learning_rate: of Adam, its rate falling to 0 in the last third.
     """
 
-    one_hot: tuple[float, ...] = (
+    one_hot: Annotated[tuple[float, ...], PROBABILITY] = (
         0.0,
         0.1,
         0.2,
@@ -188,7 +189,7 @@ def fit_grid(
         W_dec,
         jnp.zeros((len(seed), 2)),
     )
-    params, _ = fit_many(
+    params, _ = fit_members(
         keys[seed],
         dictionaries,
         worlds,
@@ -272,10 +273,14 @@ def make_checks(arrays: dict[str, np.ndarray]) -> list[Check]:
     x = arrays["one_hot"]
     true, composed = (arrays[name].mean(axis=-1) for name in ("true", "composed"))
     checks = [
-        Check("none one-hot: share composed", composed[..., x == 0].min(), 0.9, 1, post),
-        Check("none one-hot: share true", true[..., x == 0].max(), 0, 0, unseen),
-        Check("all one-hot: share true", true[..., x == 1].min(), 0.9, 1, "one at a time"),
-        Check(
+        Check.within(
+            "none one-hot: share composed", composed[..., x == 0].min(), 0.9, 1, post
+        ),
+        Check.within("none one-hot: share true", true[..., x == 0].max(), 0, 0, unseen),
+        Check.within(
+            "all one-hot: share true", true[..., x == 1].min(), 0.9, 1, "one at a time"
+        ),
+        Check.within(
             "all one-hot: share composed",
             composed[..., x == 1].max(),
             0,
@@ -284,11 +289,10 @@ def make_checks(arrays: dict[str, np.ndarray]) -> list[Check]:
         ),
     ]
     checks += [
-        Check(
+        Check.at_least(
             "three quarters one-hot, equal values: share composed",
             composed[0][:, at].mean(),
             0.2,
-            None,
             f"{post}: composed features largely persist",
         )
         for at in np.flatnonzero(x == 0.75)
@@ -296,10 +300,9 @@ def make_checks(arrays: dict[str, np.ndarray]) -> list[Check]:
     for law, name in enumerate(LAWS):
         dearer = x < threshold(*costs(name))
         checks.append(
-            Check(
+            Check.at_most(
                 f"{name}: largest lead of the truth where it costs more",
                 (true - composed)[law][:, dearer].max(),
-                None,
                 0,
                 "closed form: the truth costs less above "
                 f"{threshold(*costs(name)):.3f} only",
@@ -307,7 +310,7 @@ def make_checks(arrays: dict[str, np.ndarray]) -> list[Check]:
         )
         off = composed[law].mean(axis=0) - predicted(name, x)
         checks.append(
-            Check(
+            Check.within(
                 f"{name}: distance from the predicted share composed, root mean square",
                 float(np.sqrt(np.square(off).mean())),
                 0,

@@ -38,7 +38,7 @@ from figures.phenomena import matryoshka_balance as figure
 from synthetic import SparseFeatures, directions, magnitude, random
 from synthetic.firing.family import Family
 from toymodels.sae import Params
-from toymodels.sae.many import fit_many
+from toymodels.sae.many import fit_members
 from toymodels.sae.matryoshka_relu import MatryoshkaReLU
 from toymodels.scores import geometry
 from toymodels.training import ensemble
@@ -122,7 +122,7 @@ def fit_betas(
         ]
     )
     name = DETACHED if detach == "all" else "sweep"
-    params, _ = fit_many(
+    params, _ = fit_members(
         key_data,
         dictionaries,
         worlds,
@@ -202,7 +202,7 @@ def make_checks(arrays: dict[str, np.ndarray], metrics: dict[str, Any]) -> list[
         found = measured(arrays, children, beta, whose, part)
         at = beta if isinstance(beta, str) else f"beta {beta:g}"
         checks.append(
-            Check(
+            Check.within(
                 f"{children} children, {at}, {whose}'s {part}: distance from the re-run",
                 float(np.abs(found - expected).max()),
                 0,
@@ -213,18 +213,17 @@ def make_checks(arrays: dict[str, np.ndarray], metrics: dict[str, Any]) -> list[
     points = [value or np.nan for value in metrics["unequal"]["balance_of_child"]]
     return [
         *checks,
-        Check(
+        Check.within(
             "equal children: beta at which the parent's encoder ignores them",
             metrics["equal"]["balance"] or np.nan,
             0.17,
             0.27,
             f"{paper}: 0.01 at beta 0.25",
         ),
-        Check(
+        Check.at_least(
             "unequal children: beta of the rarest over that of the most frequent",
             points[0] / points[-1],
             2,
-            None,
             f"{paper}: no single beta balances all three",
         ),
     ]

@@ -29,7 +29,7 @@ Expect:  MMCS above 0.9 for penalties from 0.05 to 0.3 when the dictionary is as
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +38,7 @@ from jaxtyping import Key
 
 from experiments.harness.experiment import Experiment, Job, Result
 from experiments.harness.records import Check
+from experiments.harness.settings import POSITIVE, Within
 from figures.phenomena import mmcs_grid as grid_figure
 from synthetic import SparseFeatures, directions, firing, random
 from toymodels.sae import Params, ReLU, training
@@ -62,11 +63,11 @@ class Settings:
     d_model: int = 32
     mean_l0: float = 0.625
     decay: float = 0.99
-    lowest: float = -2.0
-    highest: float = 0.5
+    lowest: Annotated[float, Within()] = -2.0
+    highest: Annotated[float, Within()] = 0.5
     n_penalties: int = 8
-    smallest: float = 0.25
-    largest: float = 4.0
+    smallest: Annotated[float, POSITIVE] = 0.25
+    largest: Annotated[float, POSITIVE] = 4.0
     steps: int = 3_000
     batch_size: int = 256
     learning_rate: float = 3e-3
@@ -217,50 +218,49 @@ def make_checks(
     mmcs, true = cells["mmcs"], settings.n_features
     row = int(np.abs(sizes - true).argmin())
     best = int(mmcs[row].argmax())
-    proxy = int(cells["larger"][row].argmax()) if len(sizes) > row + 1 else best
     post = "Sharkey et al. 2022: in a band of penalties the truth is recovered"
     chance = "the same score of random directions"
     larger, share = sizes > true, cells["dead"] / sizes[:, None]
+    least = jump = ratio = None  # without a larger size there is nothing to measure
+    if larger.any():
+        least = float(mmcs[larger].max(axis=1).min())
+        jump = float((share[larger, best] - share[row, best]).min())
+        ratio = float(penalties[cells["larger"][row].argmax()] / penalties[best])
     return [
-        Check("MMCS at the true size, best penalty", mmcs[row, best], 0.9, None, post),
-        Check(
+        Check.at_least("MMCS at the true size, best penalty", mmcs[row, best], 0.9, post),
+        Check.at_least(
             "MMCS with more latents than features, best penalty: the least",
-            float(mmcs[larger].max(axis=1).min()),
+            least,
             0.9,
-            None,
             post,
         ),
-        Check(
+        Check.at_least(
             "MMCS with a quarter of the latents, below the best",
             float(mmcs[row, best] - mmcs[0].max()),
             0.2,
-            None,
             "a dictionary cannot cover more features than it has latents",
         ),
-        Check(
+        Check.at_least(
             "MMCS at the lowest penalty, below the best",
             float(mmcs[row, best] - mmcs[row, 0]),
             0.1,
-            None,
             post,
         ),
-        Check(
+        Check.at_most(
             "MMCS at the highest penalty, above chance",
             float(mmcs[row, -1] - floor[row]),
-            None,
             0.1,
             chance,
         ),
-        Check(
+        Check.at_least(
             "share of latents dead, least of the larger sizes over the true size",
-            float((share[larger, best] - share[row, best]).min()),
+            jump,
             0.1,
-            None,
             "Sharkey et al. 2022: dead latents jump where they outnumber the features",
         ),
-        Check(
+        Check.within(
             "penalty where sizes agree most, over the best",
-            float(penalties[proxy] / penalties[best]),
+            ratio,
             0.5,
             2.0,
             "Sharkey et al. 2022: agreement between sizes peaks where MMCS does",

@@ -36,7 +36,7 @@ from experiments.harness.records import Check
 from figures.phenomena import shrinkage as figure
 from synthetic import SparseFeatures, directions, firing, magnitude, random
 from toymodels.sae import Params, ReLU, TopK
-from toymodels.sae.many import fit_many
+from toymodels.sae.many import fit_members
 from toymodels.scores import correlation, geometry, reconstruction, streaming
 from toymodels.training import ensemble
 
@@ -126,7 +126,7 @@ def fit_lone(
         )
     ]
     dictionaries, worlds, params, has_bias = ensemble.stack(members)
-    params, _ = fit_many(
+    params, _ = fit_members(
         jax.random.split(key, len(members)),
         dictionaries,
         worlds,
@@ -199,7 +199,7 @@ def fit_crowded(
         starts = jax.vmap(lambda key: members[0].init(key, settings.d_model))(  # noqa: B023
             jax.random.clone(key_init)
         )
-        params, _ = fit_many(
+        params, _ = fit_members(
             key_data[seeds],
             dictionaries,
             world,
@@ -252,32 +252,33 @@ def make_checks(metrics: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[
     isolated = "closed form for a lone feature; crowding takes a little more"
     middle = np.abs(arrays["penalty"] - 0.4).argmin()
     return [
-        Check(
+        Check.within(
             "one feature, no biases: largest error of z", without, 0, 1e-3, "a - penalty/2"
         ),
-        Check(
+        Check.within(
             "one feature, with biases: largest error of z",
             with_bias,
             0,
             3e-3,
             "a - penalty / (2 (1 - p)); samples decide how often the feature is present",
         ),
-        Check(
+        Check.at_most(
             "crowded: largest step of the slope as the penalty grows",
             float(np.diff(slope).max()),
-            None,
             0.0,
             "a larger penalty shrinks more",
         ),
-        Check(
+        Check.within(
             "crowded: slope at the penalty nearest to 0.4, above that of a lone feature",
             float(slope[middle] - arrays["alone"][middle]),
             -0.1,
             0.1,
             isolated,
         ),
-        Check("crowded: norm ratio at the highest penalty", norm[-1], None, 0.9, "shrunk"),
-        Check(
+        Check.at_most(
+            "crowded: norm ratio at the highest penalty", norm[-1], 0.9, "shrunk"
+        ),
+        Check.within(
             "TopK, no penalty: slope",
             metrics["topk"]["slope"],
             0.93,

@@ -227,7 +227,7 @@ def make_checks(settings: Settings, found: list[Kind], scores: dict) -> list[Che
             continue
         value, source = scores["mcc_dec"][at], RERUN.format(mcc)
         checks.append(
-            Check(
+            Check.within(
                 f"from the truth, k = {k:g}: mcc_dec", value, mcc - 0.04, mcc + 0.04, source
             )
         )
@@ -235,18 +235,20 @@ def make_checks(settings: Settings, found: list[Kind], scores: dict) -> list[Che
             gain = scores["truth_at_k"][at] / scores["squared_error"][at]
             name = f"k = {k:g}: error of the true dictionary over that of the trained one"
             source = RERUN.format(ratio)
-            checks.append(Check(name, gain, ratio - 0.2, ratio + 0.2, source))
+            checks.append(Check.within(name, gain, ratio - 0.2, ratio + 0.2, source))
     sweep = [place[Kind(float(k + settings.above), float(k), False)] for k in settings.ks]
     labels = ("mean cosine between rows", f"s_{settings.nth}")
     for name, label in zip(SIGNS, labels, strict=True):
         values = scores[name][sweep]
         least = float(settings.ks[int(values.argmin())])
         source = f"{SOURCE}: least near the true L0 of 10.95"
-        checks.append(Check(f"k at which {label} is least", least, 10.0, 12.0, source))
+        checks.append(
+            Check.within(f"k at which {label} is least", least, 10.0, 12.0, source)
+        )
         low = float(-np.diff(values[np.array(settings.ks) <= TRUE_K]).max())
         source = f"{SOURCE}: rises as k falls below the true L0"
         checks.append(
-            Check(f"{label} up to k = 11: least fall a step", low, 0.0, None, source)
+            Check.at_least(f"{label} up to k = 11: least fall a step", low, 0.0, source)
         )
     down = scores["mcc_dec"][place[Kind(float(settings.high), 11.0, False)]]
     up = scores["mcc_dec"][place[Kind(float(settings.low), 11.0, False)]]
@@ -254,8 +256,8 @@ def make_checks(settings: Settings, found: list[Kind], scores: dict) -> list[Che
     if settings.steps >= Settings.steps:
         name = f"mcc_dec with k from {settings.high}"
         gain = f"{name}, above that with k from {settings.low}"
-        checks.append(Check(name, down, 0.95, None, source))
-        checks.append(Check(gain, down - up, 0.04, None, source))
+        checks.append(Check.at_least(name, down, 0.95, source))
+        checks.append(Check.at_least(gain, down - up, 0.04, source))
     return checks
 
 

@@ -136,9 +136,9 @@ CLASSICAL: dict[str, Make] = {
 }
 
 FAMILIES = {
-    "a penalty": tuple(PENALISED),
-    "so many latents": tuple(SELECTING),
-    "and more": tuple(FURTHER),
+    "a penalty, steered": tuple(PENALISED),
+    "a number of latents": tuple(SELECTING),
+    "added structure": tuple(FURTHER),
     "pursuits, classical": (*PURSUITS, *CLASSICAL),
 }
 

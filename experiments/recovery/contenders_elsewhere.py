@@ -21,9 +21,9 @@ from jaxtyping import Array, Float, Key
 from experiments.recovery.contenders import Contest, Make, prefixes, steered
 from synthetic import SparseFeatures, directions, firing
 from synthetic.base import Batch
-from synthetic.paired import ReLUFunctions
+from synthetic.parts.paired import ReLUFunctions
+from synthetic.parts.views import Views
 from synthetic.temporal import TopicsAndTokens
-from synthetic.views import Views
 from toymodels import sae
 from toymodels.sae import base
 from toymodels.sae.elsewhere.end_to_end import Effects

@@ -1,13 +1,14 @@
 """Which dictionary finds the features of which world?
 
-Every variant of `toymodels.sae` that reads single samples (`experiments.recovery.contenders`) and
-the classical methods, with as many latents as there are features, on three of the
-standard worlds (`synthetic.worlds.standard`): features in superposition, a hierarchy, and
-groups that come together. Variants that read pairs, several views or sequences get the
-same features in that form (`experiments.recovery.contenders_elsewhere`). Variants with a number of
-active latents are given it; variants with a penalty are steered to it
-(`toymodels.sae.Controlled`). Three targets around the true L0, several seeds, the same
-data for all. Scores are of the exported dictionary: each sample's codes are its own.
+Every variant of `toymodels.sae` that reads single samples
+(`experiments.recovery.contenders`) and the classical methods, with as many latents as
+there are features, on three of the standard worlds (`synthetic.worlds.standard`): features
+in superposition, a hierarchy, and groups that come together. Variants that read pairs,
+several views or sequences get the same features in that form
+(`experiments.recovery.contenders_elsewhere`). Variants with a number of active latents are
+given it; variants with a penalty are steered to it (`toymodels.sae.Controlled`). Three
+targets around the true L0, several seeds, the same data for all. Scores are of the
+exported dictionary: each sample's codes are its own.
 
 Run:     python -m experiments dictionaries
 Takes:   about 20 minutes on two cores
@@ -18,7 +19,7 @@ Expect:  on features in superposition nearly all variants find nearly all featur
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import numpy as np
@@ -26,6 +27,7 @@ from jaxtyping import Key
 
 from experiments.harness.experiment import Experiment, Job, Result
 from experiments.harness.records import Check
+from experiments.harness.settings import MAY_BE_EMPTY, OneOf
 from experiments.recovery import contenders
 from experiments.recovery.contenders import (
     CLASSICAL,
@@ -36,7 +38,7 @@ from experiments.recovery.contenders import (
     Group,
 )
 from experiments.recovery.contenders_elsewhere import ELSEWHERE, Contender, in_world
-from figures.recovery import dictionary_frontier
+from figures.recovery import dictionary_families, dictionary_frontier
 from synthetic import SparseFeatures, random
 from synthetic.worlds import standard
 from toymodels.scores import controls, geometry, streaming, summary
@@ -57,8 +59,12 @@ class Settings:
     n_samples: on which the scores rest.
     """
 
-    worlds: tuple[str, ...] = ("superposed", "hierarchy", "correlated")
-    variants: tuple[str, ...] = ()
+    worlds: Annotated[tuple[str, ...], OneOf(lambda: standard.WORLDS)] = (
+        "superposed",
+        "hierarchy",
+        "correlated",
+    )
+    variants: Annotated[tuple[str, ...], OneOf(lambda: ALL), MAY_BE_EMPTY] = ()
     targets: tuple[float, ...] = (0.6, 1.0, 1.7)
     n_seeds: int = 3
     steps: int = 2_500
@@ -71,12 +77,13 @@ FLAT = ("easy", "superposed", "correlated")
 # What a skip transcoder's linear path can do, its latents need not.
 LEARNED = (VARIANTS.keys() | ELSEWHERE.keys()) - {CONTROL, "skip transcoder"}
 MADE_OF = VARIANTS | CLASSICAL
+ALL = (*VARIANTS, *CLASSICAL, *ELSEWHERE)
 ENDS = ("floor", "ceiling")
 FITTED = 8_192  # samples that a classical method is fitted to
 
 
 def run(settings: Settings, seed: int, job: Job) -> Result:
-    names = settings.variants or (*VARIANTS, *CLASSICAL, *ELSEWHERE)
+    names = settings.variants or ALL
     arrays: dict[str, np.ndarray] = {"targets": np.array(settings.targets)}
     metrics: dict[str, Any] = {
         "worlds": list(settings.worlds),
@@ -85,19 +92,17 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
     }
     keys = jax.random.split(random.key(seed), len(settings.worlds))
     for world_name, key in zip(settings.worlds, keys, strict=True):
-        key_fit, key_score, key_control = jax.random.split(key, 3)
+        key_fit, key_score, key_control, key_x, key_own = jax.random.split(key, 5)
         world = standard.world(world_name)
         floor, ceiling = floor_and_ceiling(key_control, world, settings)
         metrics[world_name] = {"floor": floor, "ceiling": ceiling, "seconds": {}}
-        contests = make_contests(
-            jax.random.fold_in(key_fit, 1), world, ceiling["true_l0"], settings
-        )
+        contests = make_contests(key_x, world, ceiling["true_l0"], settings)
         for name in names:
             title = f"{name} on {world_name}"
             with job.stage(title):
                 contender = ELSEWHERE.get(name) or in_world(MADE_OF[name])
                 key_name = jax.random.clone(key_fit)
-                own = contender.trained_on(jax.random.fold_in(key_fit, 2), world)
+                own = contender.trained_on(jax.random.clone(key_own), world)
                 if name in CLASSICAL:
                     groups, seconds = contenders.decompose(
                         key_name, contests, MADE_OF[name], settings.n_seeds
@@ -205,50 +210,44 @@ def rows(metrics: dict[str, Any], arrays) -> Iterator[tuple[str, str, dict[str, 
 def make_checks(metrics: dict[str, Any], arrays) -> list[Check]:
     """What must hold whichever variant is best."""
     checks = []
-    learned = [row for row in rows(metrics, arrays) if row[1] in LEARNED]
+    every = list(rows(metrics, arrays))
     for world in metrics["worlds"]:
-        floor, ceiling = metrics[world]["floor"], metrics[world]["ceiling"]
-        here = {name: row for place, name, row in learned if place == world}
+        floor = metrics[world]["floor"]
+        all_here = {name: row for place, name, row in every if place == world}
+        here = {name: row for name, row in all_here.items() if name in LEARNED}
         if not here:
             continue
-        lowest = min(row["mcc_dec"] for row in here.values())
-        best = max(row["mcc_dec"] for row in here.values())
-        checks += [
-            Check(
+        lowest = np.min([row["mcc_dec"] for row in here.values()])
+        best = np.max([row["mcc_dec"] for row in here.values()])
+        checks.append(
+            Check.at_least(
                 f"{world}: least median mcc_dec above the floor",
                 lowest - floor["mcc_dec"],
                 0.1,
-                None,
                 "the mean of random dictionaries",
-            ),
-            Check(
-                f"{world}: explained variance of the truth",
-                ceiling["explained_variance"],
-                1 - 1e-5,
-                1 + 1e-5,
-                "closed form, a world without noise",
-            ),
-        ]
+            )
+        )
         if world in FLAT:
             goal = "stated goal: features without a hierarchy can be told apart"
             checks.append(
-                Check(f"{world}: best median mcc_dec", best, 0.97, 1.0 + 1e-6, goal)
+                Check.within(f"{world}: best median mcc_dec", best, 0.97, 1.0 + 1e-6, goal)
             )
         elif {"BatchTopK", "Matryoshka"} <= here.keys():
             gain = here["Matryoshka"]["mcc_act"] - here["BatchTopK"]["mcc_act"]
             source = "Bussmann et al. 2025: prefixes absorb less"
             checks.append(
-                Check(f"{world}: mcc_act, Matryoshka over BatchTopK", gain, 0, None, source)
+                Check.at_least(
+                    f"{world}: mcc_act, Matryoshka over BatchTopK", gain, 0, source
+                )
             )
-        if CONTROL in metrics["variants"]:
-            apart = arrays[f"{world}/{CONTROL}/mcc_dec"] - floor["mcc_dec"]
+        if CONTROL in all_here:
+            lowest = np.min([row["mcc_act"] for row in here.values()])
             checks.append(
-                Check(
-                    f"{world}: frozen decoder, largest distance of mcc_dec from the floor",
-                    float(np.abs(apart).max()),
-                    None,
-                    0.08,
-                    "the mean of 16 random dictionaries",
+                Check.at_least(
+                    f"{world}: least median mcc_act above the frozen decoder's",
+                    lowest - all_here[CONTROL]["mcc_act"],
+                    0.1,
+                    "stated goal: learned rows read better than rows that never learn",
                 )
             )
     return checks
@@ -290,9 +289,11 @@ EXPERIMENT = Experiment(
         steps=1_000,
     ),
     run=run,
-    figures=(dictionary_frontier,),
-    expect="In the columns of mcc_dec most variants reach a cosine near 1 close to the "
-    "true L0 (grey line) and lose it where they are given too few or too many latents; the "
-    "frozen decoder stays at the floor. In those of explained variance all rise with L0, "
-    "whether or not the features were found.",
+    figures=(dictionary_frontier, dictionary_families),
+    expect="Filled points, the matched cosines, are near 1 for most variants on features "
+    "in superposition, lower on the hierarchy, where plain variants absorb parents; the "
+    "frozen decoder stays at the floor (dotted). Explained variance, open, is near 1 for "
+    "many that did not find the features. The page dictionary_families.html has every "
+    "variant against L0: directions are found close to the true one (grey line) and lost "
+    "where there are too few or too many latents on.",
 )

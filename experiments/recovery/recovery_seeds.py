@@ -87,7 +87,7 @@ def make_world(kind: str, key: Key[Array, ""]) -> SparseFeatures:
 
 
 def run(settings: Settings, seed: int, job: Job) -> Result:
-    easy, hard = jax.random.split(random.key(seed))
+    easy, hard, key_end = jax.random.split(random.key(seed), 3)
     keys: dict[str, Key[Array, ""]] = {"easy": easy, "hard": hard}
     values, missed = {}, {}
     for recipe in RECIPES:
@@ -96,7 +96,7 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
             cosines = fit_seeds(keys[recipe.world], recipe, label, settings, job)
         values[label] = np.array([geometry.mcc_dec(cosine) for cosine in cosines])
         missed[label] = np.array([(cosine.max(axis=0) < 0.9).sum() for cosine in cosines])
-    key_world, key_floor = jax.random.split(keys["hard"])
+    key_world, key_floor = jax.random.split(key_end)
     world = make_world("hard", key_world)
     floor = geometry.chance_mcc_dec(key_floor, world.directions, n_latents=64)
     metrics = {
@@ -106,7 +106,7 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
         "missed_features": {label: found.tolist() for label, found in missed.items()},
     }
     arrays = {f"mcc_dec/{label}": found for label, found in values.items()}
-    checks = make_checks(settings, values, floor)
+    checks = make_checks(settings, values)
     return Result(metrics, arrays, checks, table(values, missed))
 
 
@@ -148,22 +148,19 @@ def fit_seeds(
     return [geometry.cosines(*pair) for pair in zip(learned, true, strict=True)]
 
 
-def make_checks(
-    settings: Settings, values: dict[str, np.ndarray], floor: float
-) -> list[Check]:
+def make_checks(settings: Settings, values: dict[str, np.ndarray]) -> list[Check]:
     """What the control must not reach, and at full length what dictionaries must."""
     full, bare = values[f"hard, {FULL}"], values["hard, bare TopK"]
     control, goal = values["hard, frozen decoder"], "stated goal"
     gain = float(np.median(full) - np.median(bare))
-    off_floor = float(np.abs(control - floor).max())
+    lead = float(full.min() - control.max())
     found = [
-        Check(f"hard, {FULL}: median gain over bare TopK", gain, 0.0, None, goal),
-        Check(
-            "hard, frozen decoder: largest distance from the floor",
-            off_floor,
-            None,
-            0.05,
-            "the mean of 16 random dictionaries",
+        Check.at_least(f"hard, {FULL}: median gain over bare TopK", gain, 0.0, goal),
+        Check.at_least(
+            f"hard, {FULL}: lowest mcc_dec above the frozen decoder's highest",
+            lead,
+            0.3,
+            "stated goal: rows that never learn are at the floor",
         ),
     ]
     if settings.steps_easy >= Settings.steps_easy:
@@ -173,12 +170,14 @@ def make_checks(
             if label.startswith("easy") and label != CONSTANT_K
         }
         found += [
-            Check(f"{label}: lowest mcc_dec", lowest, 0.99, None, goal)
+            Check.at_least(f"{label}: lowest mcc_dec", lowest, 0.99, goal)
             for label, lowest in easy.items()
         ]
     if settings.steps_hard >= Settings.steps_hard:
         found.append(
-            Check(f"hard, {FULL}: median mcc_dec", float(np.median(full)), 0.97, None, goal)
+            Check.at_least(
+                f"hard, {FULL}: median mcc_dec", float(np.median(full)), 0.97, goal
+            )
         )
     return found
 

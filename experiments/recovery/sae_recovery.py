@@ -287,8 +287,11 @@ def checks(settings: Settings, metrics: dict, scores: dict) -> list[Check]:
     best = {
         name: np.median(score["mcc_dec"], axis=1).max() for name, score in scores.items()
     }
-    floor, m = metrics["floor"]["mcc_dec"], settings.n_hidden
-    off_floor = np.abs(scores["frozen decoder"]["mcc_dec"] - floor).max()
+    codes = {
+        name: np.median(score["mcc_act"], axis=1).max() for name, score in scores.items()
+    }
+    lead = np.min([codes["TopK"], codes["ReLU+L1"]]) - codes["frozen decoder"]
+    m = settings.n_hidden
     spread = 5 * np.sqrt(settings.mean_l0 / settings.n_samples)
     true_l0 = metrics["ceiling"]["true_l0"]
     return [
@@ -301,12 +304,11 @@ def checks(settings: Settings, metrics: dict, scores: dict) -> list[Check]:
         ),
         Check("TopK: best median mcc_dec", best["TopK"], 0.97, None, "stated goal"),
         Check("ReLU+L1: best median mcc_dec", best["ReLU+L1"], 0.97, None, "stated goal"),
-        Check(
-            "frozen decoder: largest distance of mcc_dec from the floor",
-            off_floor,
-            None,
-            0.05,
-            "the mean of 16 random dictionaries",
+        Check.at_least(
+            "learned: best median mcc_act above the frozen decoder's, least",
+            lead,
+            0.2,
+            "stated goal: learned rows read better than rows that never learn",
         ),
         Check(
             "mean true L0",
@@ -314,13 +316,6 @@ def checks(settings: Settings, metrics: dict, scores: dict) -> list[Check]:
             settings.mean_l0 - spread,
             settings.mean_l0 + spread,
             "n p, five standard errors",
-        ),
-        Check(
-            "oracle: explained variance",
-            metrics["ceiling"]["explained_variance"],
-            1 - 1e-5,
-            1 + 1e-5,
-            "closed form, a world without noise",
         ),
     ]
 
@@ -344,7 +339,7 @@ EXPERIMENT = Experiment(
     source="Elhage et al. 2022; Gao et al. 2024 (TopK); Bricken et al. 2023 (ReLU+L1)",
     minutes=1,
     settings=Settings(),
-    quick=Settings(model_steps=1_500, steps=1_000, n_seeds=2, n_samples=16_384),
+    quick=Settings(model_steps=1_500, steps=2_000, n_seeds=2, n_samples=16_384),
     run=run,
     figures=(cosine_matrix, recovery_frontier, training_curves),
 )

@@ -132,24 +132,26 @@ def train_small(key, settings: Settings, job: Job) -> Result:
         if exact.any()
         else [],
     }
-    worst = float(np.abs(product - 1).max()) if exact.any() else 1.0
-    checks = [
-        Check(
+    return Result(metrics, {"small_loss": loss}, small_checks(metrics), [])
+
+
+def small_checks(metrics: dict[str, Any]) -> list[Check]:
+    """Exact networks are found, and hold each feature in one pair of neurons."""
+    product = np.array(metrics["small_product"])
+    return [
+        Check.at_least(
             "share of exact networks, three features",
             metrics["small_share_exact"],
             0.4,
-            None,
             "11 of 16 in an independent run",
         ),
-        Check(
+        Check.at_most(
             "distance of in- times out-weight from 1, three features",
-            worst,
-            None,
+            float(np.abs(product - 1).max()) if product.size else None,
             0.01,
             f"{PAPER}: one pair of neurons per feature",
         ),
     ]
-    return Result(metrics, {"small_loss": loss}, checks, [])
 
 
 def in_times_out(W_in: np.ndarray, W_out: np.ndarray) -> np.ndarray:
@@ -249,15 +251,15 @@ def large_checks(settings: Settings, metrics: dict[str, Any]) -> list[Check]:
     m, checks = settings.n_hidden, []
     if 0.3 in at:
         i, name = at[0.3], "neurons of one feature at density 0.3"
-        checks.append(Check(name, alone[i], 0.95 * m, m, f"{PAPER}: all of them"))
+        checks.append(Check.within(name, alone[i], 0.95 * m, m, f"{PAPER}: all of them"))
     if 0.01 in at:
         i, name = at[0.01], "best loss over the baseline at density 0.01"
-        checks.append(Check(name, float(ratio[i]), None, 1.0, BASELINE))
+        checks.append(Check.at_most(name, float(ratio[i]), 1.0, BASELINE))
         name = "features answered on both signs at density 0.01"
-        checks.append(Check(name, answers[i], m // 2 + 1, None, BASELINE))
+        checks.append(Check.at_least(name, answers[i], m // 2 + 1, BASELINE))
     if 0.001 in at:
         i, name = at[0.001], "neurons of one feature at density 0.001"
-        checks.append(Check(name, alone[i], 0, 0.05 * m, f"{PAPER}: none of them"))
+        checks.append(Check.within(name, alone[i], 0, 0.05 * m, f"{PAPER}: none of them"))
     return checks
 
 

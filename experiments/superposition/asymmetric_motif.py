@@ -200,27 +200,25 @@ def find_motifs(W_in: np.ndarray, W_out: np.ndarray) -> list[Motif]:
 
 
 def make_checks(metrics: dict[str, Any], settings: Settings) -> list[Check]:
-    """The motif is there at the first density, in the best network, not in the control."""
+    """The motif is there at the first density, more often than in the control."""
     at = f"at density {settings.densities[0]:g}"
+    control = metrics["control_share_with_motif"]
     return [
-        Check(
-            f"share of networks with the motif {at}",
-            metrics["share_with_motif"][0],
+        Check.at_least(
+            f"share of networks with the motif {at}, above the control's",
+            metrics["share_with_motif"][0] - control,
             1 / settings.n_seeds,
-            None,
-            f"{PAPER}: it occurs; no rate is published",
+            f"{PAPER}: it occurs; no rate is published, so one network more will do",
         ),
-        Check(
+        Check.at_most(
             f"best loss over the one without superposition {at}",
             metrics["best_over_baseline"][0],
-            None,
             0.995,
             "closed form: two neurons each for five features, the mean for the rest",
         ),
-        Check(
+        Check.at_most(
             "share of control networks with the motif",
-            metrics["control_share_with_motif"],
-            None,
+            control,
             0.05,
             "ARENA course material: no superposition at density 0.5",
         ),

@@ -19,7 +19,7 @@ Expect:  correlated partners at right angles in every model that holds all four 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,7 @@ import optax
 
 from experiments.harness.experiment import Experiment, Job, Result
 from experiments.harness.records import Check
+from experiments.harness.settings import PROBABILITY
 from figures.superposition import correlated_features as figure
 from synthetic import SparseFeatures, random
 from synthetic.firing.sets import AnticorrelatedSets, CorrelatedSets
@@ -60,9 +61,9 @@ class Settings:
     n_samples: on which the final losses rest, the same for all seeds of a density.
     """
 
-    correlated: tuple[float, ...] = (0.1, 0.05, 0.02, 0.005)
-    anticorrelated: tuple[float, ...] = (0.3, 0.2, 0.1, 0.05)
-    three_pairs: tuple[float, ...] = (0.1, 0.05, 0.02, 0.01)
+    correlated: Annotated[tuple[float, ...], PROBABILITY] = (0.1, 0.05, 0.02, 0.005)
+    anticorrelated: Annotated[tuple[float, ...], PROBABILITY] = (0.3, 0.2, 0.1, 0.05)
+    three_pairs: Annotated[tuple[float, ...], PROBABILITY] = (0.1, 0.05, 0.02, 0.01)
     n_seeds: int = 24
     steps: int = 6_000
     init_scale: float = 0.1
@@ -200,21 +201,23 @@ def make_checks(settings: Settings, metrics: dict[str, Any]) -> list[Check]:
     sparse = np.array(three["density"]) <= SPARSE
     hexagon = np.array(three["best_cosines"])[sparse]
     merged = 1 - float(np.array(three["share_of_seeds"])[sparse].mean())
-    held = min(together["share_of_seeds"])
+    held = np.min(together["share_of_seeds"])
     lossless = float(np.mean(apart["share_of_seeds"]))
     angle, opposite = together["largest_cosine"], float(np.max(apart["best_cosines"]))
     low, high = float(hexagon.min()), float(hexagon.max())
-    dense, least = together["best_loss"][0], max(apart["best_loss"])
+    dense, least = together["best_loss"][0], np.max(apart["best_loss"])
     return [
-        Check("correlated: smallest share that holds all", held, 0.9, None, ALWAYS),
-        Check("correlated: largest |cosine| up to 0.05", angle, None, 0.02, ORTHOGONAL),
-        Check("correlated: best loss", dense, 0.95 * loss, 1.05 * loss, QUADRATURE),
-        Check("anticorrelated: largest cosine in the best", opposite, -1, -0.999, OPPOSITE),
-        Check("anticorrelated: loss of the best", least, None, EXACT, NO_LOSS),
-        Check("anticorrelated: share without loss", lossless, 0.25, 0.85, SOME),
-        Check("three pairs: smallest cosine in the best", low, 0.38, None, HEXAGON),
-        Check("three pairs: largest cosine in the best", high, None, 0.48, HEXAGON),
-        Check("three pairs: share with a merged pair", merged, 0.3, 0.85, MANY),
+        Check.at_least("correlated: smallest share that holds all", held, 0.9, ALWAYS),
+        Check.at_most("correlated: largest |cosine| up to 0.05", angle, 0.02, ORTHOGONAL),
+        Check.within("correlated: best loss", dense, 0.95 * loss, 1.05 * loss, QUADRATURE),
+        Check.within(
+            "anticorrelated: largest cosine in the best", opposite, -1, -0.999, OPPOSITE
+        ),
+        Check.at_most("anticorrelated: loss of the best", least, EXACT, NO_LOSS),
+        Check.within("anticorrelated: share without loss", lossless, 0.25, 0.85, SOME),
+        Check.at_least("three pairs: smallest cosine in the best", low, 0.38, HEXAGON),
+        Check.at_most("three pairs: largest cosine in the best", high, 0.48, HEXAGON),
+        Check.within("three pairs: share with a merged pair", merged, 0.3, 0.85, MANY),
     ]
 
 

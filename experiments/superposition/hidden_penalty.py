@@ -162,65 +162,76 @@ def alone(penalties, importance: np.ndarray, density: float) -> dict[str, np.nda
 
 def make_checks(settings: Settings, arrays: dict[str, np.ndarray]) -> list[Check]:
     """Who is held, and that superposition ends."""
-    held, worth = arrays["norm"] > HELD, arrays["norm_alone"] > 0
-    n_held, n_worth = held.sum(axis=1), worth.sum(axis=1)
+    norm, alone = arrays["norm"], arrays["norm_alone"]
+    held, worth = norm > HELD, alone > 0
+    n_worth = worth.sum(axis=1)
     few, fit = n_worth < settings.n_hidden, n_worth <= settings.n_hidden
-    off = np.abs(arrays["norm"] - arrays["norm_alone"])[few]
     ratio = arrays["error"][few] / arrays["error_alone"][few]
     priced = arrays["penalty"] >= 0.03
+    shared = arrays["superposition"][few][held[few]]
+    along = arrays["along"][priced][held[priced]]
+    one_way = "closed form: the L1 norm of a row of length w is least along a coordinate"
+    least, most = "error over its closed form there, least", "the same, largest"
     return [
-        Check(
+        Check.within(
             "features held without a penalty",
-            float(n_held[0]),
+            float(held[0].sum()),
             settings.n_hidden + 1,
             settings.n_features,
             "Elhage et al. 2022: superposition",
         ),
-        Check(
-            "features held beyond those worth their price, largest",
-            float((held & ~worth).sum(axis=1).max()),
-            0,
-            0,
+        Check.at_most(
+            "norm of a feature that is not worth its price, largest",
+            largest(norm[~worth]),
+            HELD,
             FORM,
         ),
-        Check(
-            "features worth their price that are not held, where dimensions suffice",
-            float((worth & ~held)[fit].sum()),
-            0,
-            0,
+        Check.at_least(
+            "norm of a feature worth its price, where dimensions suffice, least",
+            smallest(norm[fit][worth[fit]]),
+            HELD,
             FORM,
         ),
-        Check(
+        Check.within(
             "superposition of a held feature, where dimensions are left, largest",
-            float(np.max(arrays["superposition"][few], where=held[few], initial=0)),
+            largest(shared),
             0,
             0.02,
             f"{PAPER}: it ends",
         ),
-        Check(
+        Check.within(
             "distance of a norm from its closed form there, largest",
-            float(off.max(initial=0)),
+            largest(np.abs(norm - alone)[few]),
             0,
             0.03,
             FORM,
         ),
-        Check("error over its closed form there, least", ratio.min(), 0.97, 1.03, FORM),
-        Check("error over its closed form there, largest", ratio.max(), 0.97, 1.03, FORM),
-        Check(
+        Check.within(least, smallest(ratio), 0.97, 1.03, FORM),
+        Check.within(most, largest(ratio), 0.97, 1.03, FORM),
+        Check.within(
             "held features' share along one coordinate, from lambda 0.03, least",
-            float(np.min(arrays["along"][priced], where=held[priced], initial=1)),
+            smallest(along),
             0.98,
             1 + 1e-6,
-            "closed form: the L1 norm of a row of given length is least along a coordinate",
+            one_way,
         ),
-        Check(
+        Check.at_least(
             "error at the largest penalty over that without one",
             float(arrays["error"][-1] / arrays["error"][0]),
             2,
-            None,
             f"{PAPER}: at a cost in performance",
         ),
     ]
+
+
+def largest(values: np.ndarray) -> float | None:
+    """None of no values."""
+    return float(values.max()) if values.size else None
+
+
+def smallest(values: np.ndarray) -> float | None:
+    """None of no values."""
+    return float(values.min()) if values.size else None
 
 
 def table(arrays: dict[str, np.ndarray]) -> list[str]:

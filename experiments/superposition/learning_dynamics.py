@@ -230,10 +230,10 @@ def name_end_state(W: np.ndarray) -> str:
     return OCTAHEDRON if across else "pairs within a set"
 
 
-def octahedron_distance(D: np.ndarray, states: list[str]) -> float:
-    """The largest |D_i - 1/2| of all models that ended as octahedra."""
+def octahedron_distance(D: np.ndarray, states: list[str]) -> float | None:
+    """The largest |D_i - 1/2| of all models that ended as octahedra; None of no model."""
     octahedra = D[np.array(states) == OCTAHEDRON]
-    return float(np.abs(octahedra - 0.5).max(initial=0))
+    return float(np.abs(octahedra - 0.5).max()) if len(octahedra) else None
 
 
 def make_checks(metrics: dict[str, Any]) -> list[Check]:
@@ -242,11 +242,13 @@ def make_checks(metrics: dict[str, Any]) -> list[Check]:
     size, rank = metrics["shown"]["size"], metrics["shown"]["rank"]
     distance = metrics["octahedron_distance"]
     return [
-        Check("share of features that end at D = 0 or 1/2", settled, 0.95, None, PAIRS),
-        Check("largest jump of a D within 2 % of training", size, 0.2, None, JUMPS),
-        Check("share of quiet windows where the loss falls less", rank, 0.95, None, DROPS),
-        Check("share of octahedra across the sets", octahedra, 0.5, None, MOST),
-        Check("largest distance of their D from 1/2", distance, None, NEAR, PAIR),
+        Check.at_least("share of features that end at D = 0 or 1/2", settled, 0.95, PAIRS),
+        Check.at_least("largest jump of a D within 2 % of training", size, 0.2, JUMPS),
+        Check.at_least(
+            "share of quiet windows where the loss falls less", rank, 0.95, DROPS
+        ),
+        Check.at_least("share of octahedra across the sets", octahedra, 0.5, MOST),
+        Check.at_most("largest distance of their D from 1/2", distance, NEAR, PAIR),
     ]
 
 

@@ -113,15 +113,14 @@ def make_checks(metrics: dict[str, Any]) -> list[Check]:
     """The best model of the first density."""
     low, high = metrics["best_norms"][0]
     return [
-        Check(
+        Check.at_most(
             "largest |W_i . W_j| within a set",
             metrics["best_overlap"][0],
-            None,
             0.15,
             PAPER,
         ),
-        Check("smallest |W_i|^2", low, 0.9, None, PAPER),
-        Check("largest |W_i|^2", high, None, 1.1, PAPER),
+        Check.at_least("smallest |W_i|^2", low, 0.9, PAPER),
+        Check.at_most("largest |W_i|^2", high, 1.1, PAPER),
     ]
 
 

@@ -111,11 +111,10 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
 def make_checks(settings: Settings, loss: np.ndarray, shown: np.ndarray) -> list[Check]:
     """Steep steps against a closed form, the published case against the linear code."""
     checks = [
-        Check(
+        Check.at_most(
             f"loss over the linear loss, epsilon {settings.shown_ramp:g}, "
             f"Z {settings.shown_steps}",
             float(shown.mean()) / LINEAR_LOSS,
-            None,
             1.0,
             "Elhage et al. 2022, appendix: it beats linear compression",
         )
@@ -123,7 +122,7 @@ def make_checks(settings: Settings, loss: np.ndarray, shown: np.ndarray) -> list
     if settings.ramps[0] <= STEEP:
         exact = 1 / (12 * np.square(settings.steps, dtype=float))
         checks.append(
-            Check(
+            Check.within(
                 "largest loss over 1 / (12 Z^2), steepest steps",
                 float((loss[0] / exact).max()),
                 0.99,

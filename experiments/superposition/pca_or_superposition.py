@@ -114,7 +114,7 @@ def make_checks(metrics: dict[str, Any]) -> list[Check]:
     """The count of the best model at every published density that was run."""
     found = dict(zip(metrics["density"], metrics["best_collapsed"], strict=True))
     return [
-        Check(
+        Check.within(
             f"collapsed pairs at density {density:g}",
             found[density],
             expected,

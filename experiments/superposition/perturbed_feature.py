@@ -178,25 +178,29 @@ def make_checks(metrics: dict[str, Any]) -> list[Check]:
         for ratio, name in zip(metrics["trained_ratio"], metrics["winner"], strict=True)
     ]
     return [
-        Check("error of the exact losses", max(map(abs, apart)), 0, 0.01, QUADRATURE),
-        Check("crossing: density ratio", metrics["crossing"], 0.25, 0.28, QUADRATURE),
-        Check(
+        Check.within(
+            "error of the exact losses", np.max(list(map(abs, apart))), 0, 0.01, QUADRATURE
+        ),
+        Check.within(
+            "crossing: density ratio", metrics["crossing"], 0.25, 0.28, QUADRATURE
+        ),
+        Check.within(
             "crossing for equal densities",
             metrics["uniform_crossing"],
             0.21,
             0.23,
             QUADRATURE,
         ),
-        Check(
+        Check.within(
             "ratios where the best trained model is the lower curve's structure",
             float(np.mean(right)),
             1.0,
             1.0,
             "the exact curves: digons below their crossing, pentagons above",
         ),
-        Check(
+        Check.within(
             "largest excess of the best trained loss over the lower curve",
-            max(metrics["excess"]),
+            np.max(metrics["excess"]),
             -1e-6,
             0.01,
             "the exact curves",

@@ -36,7 +36,8 @@ from toymodels.superposition.exact import expected_loss
 
 BY_QUADRATURE = "an independent minimisation of the expected loss by 2-d quadrature"
 LOSSES = {0.05: 0.000832, 0.1: 0.00332, 0.2: 0.013184, 0.3: 0.029307, 0.5: 0.076279}
-BOUNDARY = {0.1: 0.18, 0.3: 0.36, 0.5: 0.48, 2.0: 0.48, 3.0: 0.38, 10.0: 0.18}
+BOUNDARY = {0.1: 0.181, 0.3: 0.376, 0.5: 0.485, 2.0: 0.485, 3.0: 0.398, 10.0: 0.181}
+STEP = 0.01  # between the densities at which the boundary is looked for
 # Rows W_1, W_2 to descend from: one feature alone, a pair, a lopsided pair.
 STARTS = np.array([[1, 0.1], [0.1, 1], [1, -1], [1, -0.4], [0.4, -1]])[..., None]
 TEMPLATES = np.array([[1, 0], [0, 1], [1, -1]])[..., None]
@@ -48,19 +49,17 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
         W, loss = phases.train(settings, 2, 1, seed, job)
     with job.stage("exact optimum"):
         exact, losses, boundary = exact_optima(r, p)
-        gap = template_gap()
     maps = {
         "trained": phases.average_without_worst(W, loss),
+        "best": phases.measure(phases.best(W, loss)),
         "templates": template_map(r[None, :], p[:, None]),
         "exact": phases.measure(exact),
     }
     phase = {name: phases.phase(cells) for name, cells in maps.items()}
-    best = phases.phase(phases.measure(phases.best(W, loss)))
     metrics = {
         "loss_at_equal_importance": dict(zip(map(str, LOSSES), losses, strict=True)),
         "boundary": dict(zip(map(str, BOUNDARY), boundary, strict=True)),
-        "template_gap": gap,
-        "agreement_of_best": phases.agreement(best, phase["exact"], p),
+        "agreement_of_best": phases.agreement(phase["best"], phase["exact"], p),
         "agreement_of_average": phases.agreement(phase["trained"], phase["exact"], p),
     }
     arrays = {"importance": r, "density": p, "loss": loss, "W": W[..., 0]}
@@ -87,18 +86,6 @@ def template_map(r: np.ndarray, p: np.ndarray) -> Map:
     return Map(np.array([0.0, 1.0, 1.0])[best], np.array([0.0, 0.0, 1.0])[best])
 
 
-def template_gap() -> float:
-    """The largest error of the templates' losses against exact integration.
-
-    A dropped feature is answered with its mean p/2.
-    """
-    r, p = 0.4, np.array([0.1, 0.5, 1.0])[:, None, None]
-    b = np.where(TEMPLATES[..., 0] == 0, p / 2, 0)
-    W = np.broadcast_to(TEMPLATES, (3, *TEMPLATES.shape))
-    exact = 2 * expected_loss.losses((W, b), p, phases.importances(np.array(r), 2))
-    return float(np.abs(exact.T - template_losses(np.array(r), p[:, 0, 0])).max())
-
-
 def template_boundary(r: np.ndarray) -> np.ndarray:
     """The density below which the antipodal pair is the best template.
 
@@ -113,10 +100,10 @@ def exact_optima(r: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, list, list]:
 
     Returns:
         W [density, importance, 2, 1] on the grid; the loss, summed over both features, for
-        r = 1 and the densities of LOSSES; the densities, to 0.01, above which a feature is
-        dropped, for the importances of BOUNDARY.
+        r = 1 and the densities of LOSSES; the densities, to half a STEP, above which a
+        feature is dropped, for the importances of BOUNDARY.
     """
-    fine = np.arange(0.105, 0.6, 0.01)
+    fine = np.arange(0.105, 0.6, STEP)
     problems = [
         np.meshgrid(p, r, indexing="ij"),
         np.meshgrid(list(LOSSES), [1.0], indexing="ij"),
@@ -134,37 +121,29 @@ def exact_optima(r: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, list, list]:
     cells, ones, lines = np.split(rows, np.cumsum([len(p) * len(r), len(LOSSES)]))
     losses = 2 * found.loss.min(axis=-1)[len(cells) : len(cells) + len(ones)]
     held = np.abs(lines[..., 0]).min(axis=-1).reshape(len(fine), -1) > 0.5
-    boundary = [float(fine[column].max() + 0.005) for column in held.T]
+    boundary = [float(fine[column].max() + STEP / 2) for column in held.T]
     return cells.reshape(len(p), len(r), 2, 1), losses.tolist(), boundary
 
 
 def make_checks(metrics: dict[str, Any]) -> list[Check]:
-    """Closed forms, the exact optimum against an independent one, and the trained grid."""
-    triple = float(template_boundary(np.array(1.0)))
-    closed_form = "closed form: losses of the three templates"
+    """The exact optimum against an independent one, and the trained grid against it."""
     losses = metrics["loss_at_equal_importance"]
-    apart = max(abs(losses[str(at)] - expected) for at, expected in LOSSES.items())
-    moved = max(abs(metrics["boundary"][str(at)] - b) for at, b in BOUNDARY.items())
+    apart = np.max([abs(losses[str(at)] - expected) for at, expected in LOSSES.items()])
+    moved = np.max([abs(metrics["boundary"][str(at)] - b) for at, b in BOUNDARY.items()])
     away = f"the exact optimum, for cells {phases.NEAR:.0%} and more from its boundaries"
     return [
-        Check("triple point of the templates", triple, 4 / 7, 4 / 7, closed_form),
-        Check(
-            "error of the template losses", metrics["template_gap"], 0, 1e-9, closed_form
-        ),
-        Check("error of the exact losses at r = 1", apart, 0, 1e-5, BY_QUADRATURE),
-        Check("error of the exact boundary", moved, 0, 0.03, BY_QUADRATURE),
-        Check(
+        Check.within("error of the exact losses at r = 1", apart, 0, 1e-5, BY_QUADRATURE),
+        Check.within("error of the exact boundary", moved, 0, STEP, BY_QUADRATURE),
+        Check.at_least(
             "cells where the average of nine models is in the exact optimum's phase",
             metrics["agreement_of_average"],
             0.95,
-            None,
             away,
         ),
-        Check(
+        Check.at_least(
             "cells where the best of ten models is in that phase",
             metrics["agreement_of_best"],
             0.95,
-            None,
             away,
         ),
     ]

@@ -55,7 +55,6 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
         W, loss = phases.train(settings, 3, 2, seed, job)
     with job.stage("exact optimum"):
         exact = exact_optima(r, p)
-        gap = template_gap()
     maps = {
         "trained": phases.average_without_worst(W, loss),
         "best": phases.measure(phases.best(W, loss)),
@@ -64,8 +63,6 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
     }
     phase = {name: phases.phase(cells) for name, cells in maps.items()}
     metrics = {
-        "template_gap": gap,
-        "template_boundary_error": boundary_error(r, p, phase["templates"]),
         "agreement_of_best": phases.agreement(phase["best"], phase["exact"], p),
         "agreement_of_average": phases.agreement(phase["trained"], phase["exact"], p),
     }
@@ -75,7 +72,8 @@ def run(settings: Settings, seed: int, job: Job) -> Result:
         arrays |= {f"superposition/{name}": cells.superposition}
         arrays |= {f"boundary/{name}": phases.edge(phase["exact"], p)}
         arrays |= {f"upright/{name}": np.array(p[-1])}
-    arrays["boundary/templates"] = template_boundary(r)
+    of_the_third = np.where(r < 1, template_boundary(r), np.nan)
+    arrays["boundary/templates"] = of_the_third
     return Result(metrics, arrays, make_checks(metrics), table(metrics))
 
 
@@ -99,25 +97,6 @@ def template_boundary(r: np.ndarray) -> np.ndarray:
     return np.where(r <= 1, 4 * r / (2 + 5 * r), 4 / 7)
 
 
-def boundary_error(r: np.ndarray, p: np.ndarray, phase: np.ndarray) -> float:
-    """The share of cells of the template map that the closed-form boundary misplaces."""
-    below = p[:, None] < template_boundary(r)
-    left = np.where(below, phases.SHARED, phases.DROPPED)
-    return float((phase != np.where(r < 1, left, phases.ALONE)).mean())
-
-
-def template_gap() -> float:
-    """The largest error of the templates' losses against exact integration.
-
-    A dropped feature is answered with its mean p/2.
-    """
-    r, p = 0.4, np.array([0.1, 0.5, 1.0])[:, None, None]
-    b = np.where((TEMPLATES == 0).all(axis=-1), p / 2, 0)
-    W = np.broadcast_to(TEMPLATES, (3, *TEMPLATES.shape))
-    exact = 3 * expected_loss.losses((W, b), p, phases.importances(np.array(r), 3))
-    return float(np.abs(exact.T - template_losses(np.array(r), p[:, 0, 0])).max())
-
-
 def exact_optima(r: np.ndarray, p: np.ndarray) -> np.ndarray:
     """W [density, importance, 3, 2] of the least minimum from all starts.
 
@@ -137,24 +116,12 @@ def exact_optima(r: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 
 def make_checks(metrics: dict[str, Any]) -> list[Check]:
-    """Closed forms, and the trained grid against the exact optimum."""
-    closed_form = "closed form: losses of the four templates"
+    """The trained grid against the exact optimum."""
     return [
-        Check(
-            "error of the template losses", metrics["template_gap"], 0, 1e-9, closed_form
-        ),
-        Check(
-            "cells of the template map across 4r/(2+5r), 4/7 or r = 1",
-            metrics["template_boundary_error"],
-            0,
-            0,
-            closed_form,
-        ),
-        Check(
+        Check.at_least(
             "cells where the best model is in the exact optimum's phase",
             metrics["agreement_of_best"],
             0.95,
-            None,
             f"the exact optimum, for cells {phases.NEAR:.0%} and more from its boundaries",
         ),
     ]

@@ -217,19 +217,23 @@ def make_checks(
         if density in PUBLISHED:
             held, alone = PUBLISHED[density]
             found = metrics["features_held"][i]
-            checks.append(Check(f"features held {at}", found, held, held, PAPER))
+            checks.append(Check.within(f"features held {at}", found, held, held, PAPER))
             found = metrics["monosemantic_neurons"][i]
-            checks.append(Check(f"neurons of one feature {at}", found, alone, alone, PAPER))
+            checks.append(
+                Check.within(f"neurons of one feature {at}", found, alone, alone, PAPER)
+            )
         if density in BEST_OF_40:
             known = BEST_OF_40[density]
             checks.append(
-                Check(f"best loss {at}", loss, 0.93 * known, 1.01 * known, INDEPENDENT)
+                Check.within(
+                    f"best loss {at}", loss, 0.93 * known, 1.01 * known, INDEPENDENT
+                )
             )
         if density == max(settings.densities):
             exact = loss_without_superposition(density, importance, settings.n_hidden)
             source = "closed form: five exact features, the mean for the others"
             checks.append(
-                Check(f"best loss {at}", loss, 0.98 * exact, 1.005 * exact, source)
+                Check.within(f"best loss {at}", loss, 0.98 * exact, 1.005 * exact, source)
             )
     return checks
 

@@ -5,7 +5,8 @@ of falling importance 0.9^i, two hidden dimensions, ReLU output, ten densities f
 0.05, with the trainer of the authors' notebook (AdamW, rate 1e-3, weight decay 0.01, 10,000
 steps of 1,024 fresh samples). Sixteen seeds per density instead
 of one, because one seed lies: a pentagon is not found every time. The losses of the
-trained models are exact (`toymodels.superposition.exact.expected_loss`), so the best one is the best.
+trained models are exact (`toymodels.superposition.exact.expected_loss`), so the best one
+is the best.
 
 Run:     python -m experiments toy_intro
 Takes:   about 20 seconds on two cores
@@ -156,10 +157,10 @@ def make_checks(
     )
     alone = np.arange(settings.n_features) < settings.n_hidden
     apart = np.abs(np.sort(dimensionality[0, best[0]])[::-1] - alone).max()
-    low, high = metrics["sum_of_dimensionality"]
+    least = metrics["sum_of_dimensionality"][0]
     closed_form = "closed form: importance of the dropped features / (12 n)"
     quadrature = "expected loss minimised by quadrature"
-    budget = f"closed form: n_hidden = {settings.n_hidden}"
+    budget = f"closed form: at most n_hidden = {settings.n_hidden}, equal for tight frames"
     share = metrics["pentagon_share"][-1]
     return [
         band("best loss at density 1", metrics["best_loss"][0], dense, 0.02, closed_form),
@@ -184,8 +185,7 @@ def make_checks(
             0.02,
             quadrature,
         ),
-        band("smallest sum of D_i", low, settings.n_hidden, 0.005, budget),
-        band("largest sum of D_i", high, settings.n_hidden, 0.005, budget),
+        Check.at_least("smallest sum of D_i", least, 0.995 * settings.n_hidden, budget),
     ]
 
 
@@ -215,7 +215,7 @@ EXPERIMENT = Experiment(
     source="Elhage et al. 2022, introduction and the authors' notebook",
     minutes=0.4,
     settings=Settings(),
-    quick=Settings(n_densities=2, steps=5_000),
+    quick=Settings(n_densities=2),
     run=run,
     figures=(toy_geometry,),
     expect="From left to right the five directions change from two orthogonal ones to two "

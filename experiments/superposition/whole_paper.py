@@ -12,12 +12,13 @@ Expect:  runs/superposition/page.html, and every check passed, but for one or tw
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from experiments.harness import records, runner
 from experiments.harness.catalogue import catalogue
 from experiments.harness.experiment import Experiment, Job, Result
 from experiments.harness.records import Check
+from experiments.harness.settings import OneOf
 from figures import page
 
 PAPER = (
@@ -46,7 +47,7 @@ class Settings:
     quick: each at its quick size.
     """
 
-    names: tuple[str, ...] = PAPER
+    names: Annotated[tuple[str, ...], OneOf(catalogue)] = PAPER
     quick: bool = False
 
 
@@ -81,7 +82,9 @@ def section(experiment: Experiment, quick: bool, seed: int, job: Job) -> dict[st
     settings = experiment.quick if quick else experiment.settings
     directory = job.directory / experiment.name
     mark = job.checkpoint_root / job.signature / f"{experiment.name}.finished"
-    if not mark.exists():
+    if mark.exists():
+        print(f"{experiment.name}: kept from the run that was interrupted", flush=True)
+    else:
         runner.perform(experiment, settings, seed, directory)
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()

@@ -7,7 +7,7 @@ shares its latents, as published scores are; and as exported, each sample on its
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ import optax
 from jaxtyping import Array, PyTree
 
 from experiments.harness.experiment import Job
+from experiments.harness.settings import MAY_BE_EMPTY, OneOf
 from synthetic import SparseFeatures, random
 from synthetic.base import Batch
 from synthetic.hierarchy import rates
@@ -60,9 +61,9 @@ class Settings:
         n_samples: of the test.
     """
 
-    worlds: tuple = ("synthsaebench_v2",)
+    worlds: Annotated[tuple[str, ...], OneOf(lambda: WORLDS)] = ("synthsaebench_v2",)
     part: int = 1
-    variants: tuple = (
+    variants: Annotated[tuple[str, ...], OneOf(lambda: VARIANTS)] = (
         "BatchTopK",
         "Matryoshka",
         "matching pursuit",
@@ -70,7 +71,7 @@ class Settings:
         "JumpReLU",
         CONTROL,
     )
-    l0s: tuple = (20.0, 25.0)
+    l0s: Annotated[tuple[float, ...], MAY_BE_EMPTY] = (20.0, 25.0)
     n_seeds: int = 1
     n_latents: int = 4_096
     prefixes: tuple = (128, 512, 2_048, 4_096)
@@ -306,7 +307,7 @@ def controls_of(
     world: SparseFeatures, example: Batch, l0: float, settings: Settings, seed: int
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """The floor, and the ceilings by name, on the test samples."""
-    key_random, key_chance = jax.random.split(jax.random.fold_in(random.key(seed), 1))
+    key_random, key_chance = jax.random.split(random.named(random.key(seed), "controls"))
     n_latents = settings.n_latents // settings.part
     chosen = partial_oracle.most_frequent(world, n_latents)
     at_random = controls.random_at_l0(key_random, example.x, n_latents, l0)

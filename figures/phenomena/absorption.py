@@ -14,7 +14,7 @@ from figures import style
 def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
     """`decoder`, `encoder` [case, seed, 2, 2] above; `angle` [penalty, alone] below."""
     names = record["metrics"]["cases"]
-    figure = style.new(2.2 * len(names) + 0.8, 7.2)
+    figure = style.new(2.2 * len(names) + 1.2, 7.2)
     above, below = figure.subfigures(2, 1, height_ratios=[1.35, 1], squeeze=False)[:, 0]
     panels = above.subplots(2, len(names), squeeze=False)
     image = None

@@ -10,6 +10,12 @@ from matplotlib.figure import Figure
 
 from figures import style
 
+# Of models that hold 0, 1, 2, ... features, whichever of these counts occur.
+COLORS = (
+    *(style.SKY, style.YELLOW, style.BLUE),
+    *(style.ORANGE, style.GREEN, style.PURPLE),
+)
+
 
 @style.styled
 def draw(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Figure:
@@ -43,13 +49,13 @@ def _draw_directions(panel: Axes, W: np.ndarray, importance: np.ndarray) -> None
 def _draw_counts(panel: Axes, arrays: Mapping[str, np.ndarray]) -> None:
     held = (np.linalg.norm(arrays["W"], axis=-1) > 0.5).sum(-1)
     place, bottom = np.arange(len(held)), np.zeros(len(held))
-    for i, count in enumerate(np.unique(held)):
+    for count in np.unique(held):
         share = (held == count).mean(axis=1)
         panel.bar(
             place,
             share,
             bottom=bottom,
-            color=style.SERIES[i],
+            color=COLORS[count % len(COLORS)],
             label=f"{count} features held",
         )
         bottom += share

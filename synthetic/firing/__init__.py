@@ -1,4 +1,4 @@
-"""When features fire: laws from independence to correlated sets and hierarchies of rates."""
+"""When features fire: laws from independence to correlated sets and to families."""
 
 from synthetic.firing.laws import (
     ConditionalFiring,

@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from synthetic.firing.laws import Draw, Probability, uniform
 from synthetic.magnitude import Magnitude
+from synthetic.shapes import of_fields
 from synthetic.validation import concrete, require_probability, require_range
 
 _MOST_EVENTS = 30.0
@@ -71,6 +72,8 @@ class Events:
 
     probability: Probability
     slots: int = struct.field(pytree_node=False)
+
+    __repr__ = of_fields
 
     def __post_init__(self):
         known = concrete(self.probability)
@@ -130,20 +133,20 @@ def compact(
         row has more true places than slots.
     """
     # A product, for XLA would compute a sum of bits again at every lookup.
-    bit = jnp.arange(16)
+    bit = jnp.arange(16, dtype=jnp.int32)
     words_a_row = max(1, -(-mask.shape[1] // 16))
     padded = jnp.pad(mask, ((0, 0), (0, 16 * words_a_row - mask.shape[1])))
     bits = padded.reshape(len(mask), -1, 16).astype(jnp.float32)
-    words = (bits @ 2.0**bit).astype(jnp.int32)
-    until = jnp.cumsum(jax.lax.population_count(words), axis=1)
-    slot = jnp.arange(slots)
+    words = (bits @ (jnp.float32(2) ** bit)).astype(jnp.int32)
+    until = jnp.cumsum(jax.lax.population_count(words), axis=1, dtype=jnp.int32)
+    slot = jnp.arange(slots, dtype=jnp.int32)
     used = slot < until[:, -1:]
     word = jax.vmap(lambda row: jnp.searchsorted(row, slot, side="right"))(until)
     word = jnp.minimum(word, words.shape[1] - 1)
     held = jnp.take_along_axis(words, word, axis=1)
     before = jnp.take_along_axis(until, word, axis=1) - jax.lax.population_count(held)
-    passed = jnp.cumsum((held[..., None] >> bit) & 1, axis=-1)
-    inside = jnp.sum(passed <= (slot - before)[..., None], axis=-1)
+    passed = jnp.cumsum((held[..., None] >> bit) & 1, axis=-1, dtype=jnp.int32)
+    inside = jnp.sum(passed <= (slot - before)[..., None], axis=-1, dtype=jnp.int32)
     return jnp.where(used, word * 16 + inside, 0), used, until[:, -1] > slots
 
 
@@ -153,7 +156,7 @@ def scatter(active: Active, n_features: int) -> Draw:
     index = jnp.where(active.used, active.index, n_features)
     shape = (len(active.index), n_features)
     fires = jnp.zeros(shape, bool).at[row, index].set(True, mode="drop")
-    level = jnp.full(shape, 0.5).at[row, index].set(active.level, mode="drop")
+    level = jnp.full(shape, 0.5, jnp.float32).at[row, index].set(active.level, mode="drop")
     return Draw(fires, level)
 
 
@@ -169,7 +172,7 @@ def of_active(magnitude: Magnitude, active: Active) -> Float[Array, "batch slot"
 
 
 def _rates(probability: Probability) -> Probability:
-    return jnp.minimum(-jnp.log1p(-jnp.asarray(probability)), _MOST_EVENTS)
+    return jnp.minimum(-jnp.log1p(-jnp.asarray(probability, jnp.float32)), _MOST_EVENTS)
 
 
 def _enough(mean: float, deviations: float) -> int:
@@ -181,8 +184,8 @@ def _poisson(
     key, mean: Float[Array, ""], most: int, batch_size: int
 ) -> Int[Array, " batch"]:
     """Poisson numbers by inversion; `most` + 1 stands for all beyond `most`."""
-    k = jnp.arange(most + 65)
-    log_mass = k * jnp.log(jnp.maximum(mean, 1e-30)) - mean - jax.lax.lgamma(k + 1.0)
+    k = jnp.arange(most + 65, dtype=jnp.float32)
+    log_mass = k * jnp.log(jnp.maximum(mean, 1e-30)) - mean - jax.lax.lgamma(k + 1)
     # Summed from its thin end, the tail keeps its relative precision.
     beyond = jnp.cumsum(jnp.exp(log_mass)[::-1])[::-1][1 : most + 2]
-    return jnp.sum(uniform(key, (batch_size, 1)) < beyond, axis=1)
+    return jnp.sum(uniform(key, (batch_size, 1)) < beyond, axis=1, dtype=jnp.int32)

@@ -13,6 +13,7 @@ from jax.scipy.special import ndtr, ndtri
 from jaxtyping import Array, ArrayLike, Float, Key
 
 from synthetic.firing.laws import Draw, Probability, from_uniform, uniform
+from synthetic.shapes import of_fields
 from synthetic.validation import (
     concrete,
     require_probability,
@@ -35,6 +36,8 @@ class Copula:
 
     probability: Probability
     root: Array
+
+    __repr__ = of_fields
 
     def __post_init__(self):
         if getattr(self.root, "ndim", 0) < 2:
@@ -71,7 +74,7 @@ class Copula:
     def draw(self, key: Key[Array, ""], batch_size: int) -> Draw:
         """g decides who fires; levels are drawn apart, for g_i tells of the others too."""
         key_g, key_level = jax.random.split(key)
-        source = jax.random.normal(key_g, (batch_size, self.root.shape[-1]))
+        source = jax.random.normal(key_g, (batch_size, self.root.shape[-1]), jnp.float32)
         fires = source @ self.root.T > -ndtri(self.probability)
         return Draw(fires, uniform(key_level, fires.shape))
 
@@ -91,6 +94,8 @@ class LowRank:
 
     probability: Probability
     factors: Array
+
+    __repr__ = of_fields
 
     def __post_init__(self):
         if getattr(self.factors, "ndim", 0) < 2:
@@ -113,7 +118,7 @@ class LowRank:
 
     def shared(self, key: Key[Array, ""], batch_size: int) -> Float[Array, "batch rank"]:
         """The sources s that the features of a sample have in common."""
-        return jax.random.normal(key, (batch_size, self.factors.shape[-1]))
+        return jax.random.normal(key, (batch_size, self.factors.shape[-1]), jnp.float32)
 
     def given(
         self, shared: Float[Array, "batch rank"], index: ArrayLike | None = None
@@ -162,7 +167,9 @@ def random_correlation(
     require_range("high", high, low, 1, "a correlation is at most 1")
     keys = jax.random.split(key, 3)
     shape = (n_features, n_features)
-    none, sign, size = (np.asarray(jax.random.uniform(k, shape), np.float64) for k in keys)
+    none, sign, size = (
+        np.asarray(jax.random.uniform(k, shape, jnp.float32), np.float64) for k in keys
+    )
     entry = np.where(sign < positive, 1, -1) * (low + (high - low) * size)
     upper = np.triu(np.where(none < uncorrelated, 0, entry), 1)
     return nearest(upper + upper.T + np.eye(n_features))
@@ -189,7 +196,7 @@ def random_factors(
     """
     require_range("rank", rank, low=1, fix="features share at least one source")
     require_range("scale", scale, low=0.0, fix="it is a deviation")
-    factors = scale * jax.random.normal(key, (n_features, rank))
+    factors = scale * jax.random.normal(key, (n_features, rank), jnp.float32)
     square = jnp.sum(jnp.square(factors), axis=1, keepdims=True)
     return factors * jnp.minimum(1, jnp.sqrt(0.99 / jnp.maximum(square, 1e-30)))
 

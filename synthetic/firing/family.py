@@ -5,6 +5,7 @@ from flax import struct
 from jaxtyping import Array, ArrayLike, Float, Key
 
 from synthetic.firing.laws import Draw, from_uniform, samples_of_features
+from synthetic.shapes import of_fields
 from synthetic.validation import require_probability, require_width
 
 
@@ -28,6 +29,8 @@ class Family:
     given: Array
     otherwise: Array
 
+    __repr__ = of_fields
+
     def __post_init__(self):
         if getattr(self.given, "ndim", 0) < 1:
             return
@@ -45,7 +48,9 @@ class Family:
     def probability(self) -> Float[Array, " feature"]:
         """How often each feature fires."""
         child = self.parent * self.given + (1 - self.parent) * self.otherwise
-        return jnp.concatenate([jnp.reshape(self.parent, 1), child])
+        return jnp.concatenate(
+            [jnp.reshape(jnp.asarray(self.parent, child.dtype), 1), child]
+        )
 
     @property
     def mean_l0(self) -> Float[Array, ""]:

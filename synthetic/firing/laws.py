@@ -8,9 +8,11 @@ from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from synthetic.shapes import of_fields
 from synthetic.validation import require_probability, require_range
 
 Probability = Float[Array, " feature"]
@@ -80,6 +82,7 @@ def from_uniform(
     u: Float[Array, "batch feature"], probability: Float[Array, "*batch feature"]
 ) -> Draw:
     """Fires where u < p; given that, u / p is uniform again and becomes the level."""
+    probability = jnp.asarray(probability, u.dtype)
     level = jnp.minimum(u * (1 / jnp.maximum(probability, 1e-30)), _BELOW_ONE)
     return Draw(u < probability, level)
 
@@ -87,14 +90,14 @@ def from_uniform(
 def constant(n_features: int, probability: float) -> Probability:
     """The same probability for every feature."""
     require_probability("probability", probability)
-    return jnp.full(n_features, probability)
+    return jnp.full(n_features, probability, jnp.float32)
 
 
 def linear(n_features: int, first: float, last: float) -> Probability:
     """Evenly spaced from `first` (feature 0) to `last`."""
     require_probability("first", first)
     require_probability("last", last)
-    return jnp.linspace(first, last, n_features)
+    return jnp.linspace(first, last, n_features, dtype=jnp.float32)
 
 
 def log_uniform(
@@ -103,7 +106,7 @@ def log_uniform(
     """Random probabilities whose logarithms are uniform between log low and log high."""
     require_probability("high", high)
     require_range("low", low, 1e-30, high, "its logarithm is taken")
-    share = jax.random.uniform(key, (n_features,))
+    share = jax.random.uniform(key, (n_features,), jnp.float32)
     return low * (high / low) ** share
 
 
@@ -129,23 +132,46 @@ def zipf(n_features: int, exponent: float, first: float, last: float) -> Probabi
 class Independent:
     """Each feature fires on its own, with its own probability.
 
+    One number is that probability for every feature of the world it is given to
+    (`SparseFeatures`); alone it cannot be drawn from.
+
+    Raises:
+        ValueError: a probability is outside [0, 1]; or, when used, it is no array.
+
     Attributes:
         probability: [feature], in [0, 1]; a leaf.
     """
 
     probability: Probability
 
+    __repr__ = of_fields
+
     def __post_init__(self):
         if getattr(self.probability, "ndim", 0) >= 1:
             require_probability("probability", self.probability)
 
+    def broadcast(self, shape: tuple[int, ...]) -> "Independent":
+        """Itself; of a single number the law with that probability in this shape."""
+        if np.ndim(self.probability) > 0:
+            return self
+        return Independent(jnp.broadcast_to(jnp.asarray(self.probability, float), shape))
+
     @property
     def n_features(self) -> int:
-        return self.probability.shape[-1]
+        return self._array().shape[-1]
 
     @property
     def mean_l0(self) -> Float[Array, ""]:
-        return jnp.sum(self.probability, axis=-1)
+        return jnp.sum(self._array(), axis=-1)
+
+    def _array(self) -> Probability:
+        if getattr(self.probability, "ndim", 0) < 1:
+            came = "one number" if np.ndim(self.probability) == 0 else "no array"
+            raise ValueError(
+                f"probability is {came} ({self.probability}), expected an array [feature]; "
+                "write firing.constant(n_features, probability) for one number"
+            )
+        return self.probability
 
     def draw(self, key: Key[Array, ""], batch_size: int) -> Draw:
         u = samples_of_features(key, batch_size, self.n_features)
@@ -153,13 +179,13 @@ class Independent:
 
     def shared(self, key: Key[Array, ""], batch_size: int) -> Float[Array, "batch 0"]:
         """Nothing: the samples of this law share no source."""
-        return jnp.zeros((batch_size, 0))
+        return jnp.zeros((batch_size, 0), jnp.float32)
 
     def given(
         self, shared: Float[Array, "batch 0"], index: Array | None = None
     ) -> Float[Array, "*batch feature"]:
         """The probabilities of some features, by default of all."""
-        return self.probability if index is None else self.probability[index]
+        return self._array() if index is None else self._array()[index]
 
 
 @struct.dataclass
@@ -183,10 +209,10 @@ class ExactlyK:
 
     def draw_index(self, key: Key[Array, ""], batch_size: int) -> Int[Array, "b k"]:
         """k distinct features a row, in O(k^2) for any n (R. Floyd's algorithm)."""
-        index = jnp.full((batch_size, self.k), -1)
+        index = jnp.full((batch_size, self.k), -1, jnp.int32)
         for slot, key_slot in enumerate(jax.random.split(key, max(self.k, 1))[: self.k]):
             last = self.n_features - self.k + slot
-            pick = jax.random.randint(key_slot, (batch_size,), 0, last + 1)
+            pick = jax.random.randint(key_slot, (batch_size,), 0, last + 1, jnp.int32)
             taken = jnp.any(index == pick[:, None], axis=1)
             index = index.at[:, slot].set(jnp.where(taken, last, pick))
         return index

@@ -21,6 +21,7 @@ from flax import struct
 from jaxtyping import Array, ArrayLike, Bool, Float, Key
 
 from synthetic.firing.laws import CountedFiring, Draw, samples_of_features
+from synthetic.shapes import of_fields
 from synthetic.validation import require_probability, require_range
 
 SetProbability = Float[Array, " set"]
@@ -40,6 +41,8 @@ class CorrelatedSets:
 
     probability: SetProbability
     set_size: int = struct.field(pytree_node=False)
+
+    __repr__ = of_fields
 
     def __post_init__(self):
         _require_sets(self.probability, self.set_size)
@@ -61,7 +64,7 @@ class CorrelatedSets:
         u = samples_of_features(key, batch_size, self.n_features)
         u = u.T.reshape(-1, self.set_size, batch_size)
         first, others = u[:, :1], u[:, 1:]
-        p = self.probability[:, None, None]
+        p = jnp.asarray(self.probability, u.dtype)[:, None, None]
         level = jnp.minimum(first * (1 / jnp.maximum(p, 1e-30)), _BELOW_ONE)
         fires = jnp.broadcast_to(first < p, u.shape)
         return _by_sample(fires, jnp.concatenate([level, others], axis=1))
@@ -80,6 +83,8 @@ class AnticorrelatedSets:
 
     probability: SetProbability
     set_size: int = struct.field(pytree_node=False)
+
+    __repr__ = of_fields
 
     def __post_init__(self):
         _require_sets(self.probability, self.set_size)
@@ -122,10 +127,10 @@ class AnticorrelatedSets:
         """
         n_sets = self.probability.shape[-1]
         u = samples_of_features(key, batch_size, n_sets).T[:, None]
-        p = self.probability[:, None, None]
+        p = jnp.asarray(self.probability, u.dtype)[:, None, None]
         place = u * (self.set_size / jnp.maximum(p, 1e-30))
         chosen = jnp.minimum(jnp.floor(place), self.set_size - 1)
-        member = jnp.arange(self.set_size)[:, None]
+        member = jnp.arange(self.set_size, dtype=u.dtype)[:, None]
         fires = (u < p) & (chosen == member)
         level = jnp.clip(place - chosen, _ABOVE_ZERO, _BELOW_ONE)
         return _by_sample(fires, jnp.broadcast_to(level, fires.shape))
@@ -141,6 +146,8 @@ class Joined:
     """
 
     laws: tuple[CountedFiring, ...]
+
+    __repr__ = of_fields
 
     def __post_init__(self):
         require_range("the number of laws", len(self.laws), low=1, fix="give at least one")

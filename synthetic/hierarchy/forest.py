@@ -7,6 +7,7 @@ import numpy as np
 from flax import struct
 from jaxtyping import Array, ArrayLike
 
+from synthetic.shapes import of_fields
 from synthetic.validation import require_range, require_width
 
 
@@ -37,6 +38,8 @@ class Forest:
     roots: Array
     singles: Array
     depth: int = struct.field(pytree_node=False)
+
+    __repr__ = of_fields
 
     @classmethod
     def of(
@@ -77,7 +80,7 @@ class Forest:
         roots = np.flatnonzero((parents < 0) & (group >= 0))
         singles = np.flatnonzero((parents < 0) & (group < 0))
         whole = [parents, excludes, family, head, group, place, roots, singles]
-        return cls(*(jnp.asarray(array) for array in whole), depth=depth)
+        return cls(*map(_leaf, whole), depth=depth)
 
     @classmethod
     def regular(
@@ -107,6 +110,11 @@ class Forest:
     def level(self) -> np.ndarray:
         """How many ancestors each feature has [feature]; needs known parents."""
         return _ancestors(np.asarray(self.parents))
+
+
+def _leaf(array: np.ndarray) -> Array:
+    """Indices have 32 bits whatever JAX's default is; flags stay flags."""
+    return jnp.asarray(array, bool if array.dtype == bool else jnp.int32)
 
 
 def _ancestors(parents: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from synthetic.firing.active import Active, of_active
 from synthetic.hierarchy.forest import Forest, require_forest
 from synthetic.hierarchy.topdown import keep_one
 from synthetic.magnitude import Magnitude
+from synthetic.shapes import of_fields
 from synthetic.validation import require_range
 
 
@@ -19,7 +20,8 @@ class Gated:
 
     Of the children of one feature that exclude each other, one of those that the law lets
     fire is kept, each with the same chance. Then a child is kept where its parent is. How
-    much rarer features become, and what makes up for it, is in `synthetic.hierarchy.compensation`.
+    much rarer features become, and what makes up for it, is in
+    `synthetic.hierarchy.compensation`.
 
     Attributes:
         law: who would fire without the forest.
@@ -28,6 +30,8 @@ class Gated:
 
     law: Firing
     forest: Forest
+
+    __repr__ = of_fields
 
     def __post_init__(self):
         require_forest(self.law.n_features, self.forest)
@@ -71,6 +75,8 @@ class Inherited:
     forest: Forest
     scale_by: Array | None = None
 
+    __repr__ = of_fields
+
     def __post_init__(self):
         if self.scale_by is not None:
             require_range("scale_by", self.scale_by, low=1e-30, fix="it divides the parent")
@@ -97,4 +103,6 @@ class Inherited:
 
     @staticmethod
     def _share(value: Array, by: Array | None) -> Array:
-        return (value != 0).astype(value.dtype) if by is None else value / by
+        if by is None:
+            return (value != 0).astype(value.dtype)
+        return value / jnp.asarray(by, value.dtype)

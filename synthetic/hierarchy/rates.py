@@ -49,7 +49,7 @@ def mean_magnitude(magnitude: Magnitude, n_features: int) -> Rate:
     (`hierarchy.Inherited`) is left out.
     """
     own = getattr(magnitude, "law", magnitude) if _inherits(magnitude) else magnitude
-    level = (jnp.arange(_LEVELS) + 0.5) / _LEVELS
+    level = (jnp.arange(_LEVELS, dtype=jnp.float32) + 0.5) / _LEVELS
 
     @jax.jit
     def mean(level):

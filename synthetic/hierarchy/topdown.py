@@ -10,6 +10,7 @@ from synthetic.firing import ConditionalFiring, Draw, from_uniform, uniform
 from synthetic.firing.active import Active, compact, scatter
 from synthetic.hierarchy.compensation import marginals
 from synthetic.hierarchy.forest import Forest, require_forest
+from synthetic.shapes import of_fields
 
 
 @struct.dataclass
@@ -29,6 +30,8 @@ class TopDown:
     law: ConditionalFiring
     forest: Forest
     slots: tuple[int, ...] = struct.field(pytree_node=False)
+
+    __repr__ = of_fields
 
     def __post_init__(self):
         require_forest(self.law.n_features, self.forest)
@@ -98,7 +101,7 @@ class TopDown:
         draw = from_uniform(u, self.law.given(shared, index))
         place, used, full = compact(draw.fires, slots)
         if not slots:
-            return Active(place, jnp.zeros(place.shape), used, place), full
+            return Active(place, jnp.zeros(place.shape, jnp.float32), used, place), full
         level = jnp.take_along_axis(draw.level, place, axis=1)
         above = jnp.full_like(place, -1)
         return Active(jnp.where(used, index[place], 0), level, used, above), full
@@ -133,7 +136,7 @@ def keep_one(key: Key[Array, ""], fires: Array, exclusive: Array) -> Array:
         fires: [batch, group, place].
         exclusive: whether a group's members exclude each other; [*batch, group].
     """
-    order = jnp.cumsum(fires.astype(jnp.int32), axis=-1)
+    order = jnp.cumsum(fires, axis=-1, dtype=jnp.int32)
     u = uniform(key, fires.shape[:-1])
     chosen = jnp.floor(u * order[..., -1]) + 1
     return (order == chosen[..., None]) | ~exclusive[..., None]

@@ -88,7 +88,7 @@ def of_maze(maze: Maze) -> Labels:
     cell = jnp.arange(n_cells)
     connection = lattice.to_list(maze.connections)
     legal = lattice.legal_moves(maze.connections)
-    degree = legal.sum(-1)
+    degree = legal.sum(-1, dtype=jnp.int32)
     distance = solve.distances(maze.connections, maze.target)
     best = solve.next_moves(maze.connections, distance)
     on_path = (maze.path[..., None] == cell).any(-2)
@@ -111,8 +111,8 @@ def of_maze(maze: Maze) -> Labels:
         legal=legal,
         degree=degree,
         distance=distance,
-        open_below=maze.connections[..., 0, :-1, :].sum(-1),
-        open_beside=maze.connections[..., 1, :, :-1].sum(-2),
+        open_below=maze.connections[..., 0, :-1, :].sum(-1, dtype=jnp.int32),
+        open_beside=maze.connections[..., 1, :, :-1].sum(-2, dtype=jnp.int32),
     )
 
 

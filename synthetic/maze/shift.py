@@ -54,11 +54,13 @@ class Within:
         empty = jnp.zeros((2, self.size, self.size), bool)
 
         def placed(small, row, column):
-            return lax.dynamic_update_slice(empty, small, (0, row, column))
+            return lax.dynamic_update_slice(empty, small, (jnp.int32(0), row, column))
 
         return jax.vmap(placed)(small, row, column)
 
     def _places(self, key: Key[Array, ""], place: ArrayLike | None, n: int) -> Array:
         if place is None:
-            return jax.random.randint(key, (n,), 0, self.size - self.law.size + 1)
+            return jax.random.randint(
+                key, (n,), 0, self.size - self.law.size + 1, jnp.int32
+            )
         return jnp.broadcast_to(jnp.asarray(place, jnp.int32), (n,))

@@ -128,7 +128,7 @@ def draw_path(
         onward = cell + jnp.where(chosen, by, 0).sum(0, dtype=jnp.int32)
         return jnp.where(chosen.any(0), onward, -1), cell
 
-    _, path = lax.scan(go, origin.astype(jnp.int32), jnp.arange(n_slots))
+    _, path = lax.scan(go, origin.astype(jnp.int32), jnp.arange(n_slots, dtype=jnp.int32))
     return path.T
 
 
@@ -168,8 +168,8 @@ def grade(maze: Maze, walk: Int[Array, "*batch slot"]) -> Grade:
     open_to = jnp.where(lattice.legal_moves(maze.connections), around, -1)
     reached = jnp.take_along_axis(open_to, cell[..., :-1, None], axis=-2)
     is_open = (reached == walk[..., 1:, None]).any(-1)
-    n_walls = (used[..., 1:] & ~is_open).sum(-1)
-    n_steps = used.sum(-1) - 1
+    n_walls = (used[..., 1:] & ~is_open).sum(-1, dtype=jnp.int32)
+    n_steps = used.sum(-1, dtype=jnp.int32) - 1
     last = jnp.take_along_axis(walk, jnp.maximum(n_steps, 0)[..., None], axis=-1)[..., 0]
     valid = (walk[..., 0] == maze.origin) & (n_walls == 0)
     reaches = last == maze.target
@@ -190,6 +190,6 @@ def components(connections: Connections) -> Int[Array, "*batch cell"]:
         lower = jnp.minimum(label, seen)
         return lower, (lower != label).any()
 
-    label = jnp.broadcast_to(np.arange(size * size), open_to.shape[:-1])
+    label = jnp.broadcast_to(np.arange(size * size, dtype=np.int32), open_to.shape[:-1])
     state = (label, jnp.bool_(True))
     return lax.while_loop(lambda state: state[1], spread, state)[0]

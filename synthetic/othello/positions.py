@@ -48,7 +48,7 @@ def positions(games: Games, time: Int[Array, "game slot"] | None = None) -> Posi
     """
     n_time, size, n_games = games.own.shape
     if time is None:
-        time = jnp.broadcast_to(jnp.arange(n_time), (n_games, n_time))
+        time = jnp.broadcast_to(jnp.arange(n_time, dtype=jnp.int32), (n_games, n_time))
     placed = jnp.moveaxis(only(size, games.square), 0, 1)
     once, twice, odd = _history(placed, games.taken)
     following = jnp.concatenate([placed[1:], jnp.zeros_like(placed[:1])])
@@ -68,9 +68,9 @@ def draw_times(games: Games, level: Float[Array, "game slot"]) -> Int[Array, "ga
     drawn in each by `level`, uniform draws on [0, 1). With a slot for every time, a game
     of full length gives each of its positions once.
     """
-    count = (games.legal != 0).any(axis=1).sum(axis=0)[:, None]
+    count = (games.legal != 0).any(axis=1).sum(axis=0, dtype=jnp.int32)[:, None]
     slots = level.shape[1]
-    share = (jnp.arange(slots) + level) / slots
+    share = (jnp.arange(slots, dtype=level.dtype) + level) / slots
     return jnp.minimum((share * count).astype(jnp.int32), count - 1)
 
 

@@ -15,6 +15,7 @@ from jaxtyping import Array, Int, Key
 
 from synthetic.firing import Draw, Firing, Probability, uniform
 from synthetic.hierarchy.topdown import TopDown
+from synthetic.shapes import of_fields
 from synthetic.sparse import SparseFeatures
 from synthetic.validation import concrete, require_range, require_width
 
@@ -70,6 +71,8 @@ class Apart:
     law: Firing
     pairs: Array
 
+    __repr__ = of_fields
+
     def __post_init__(self):
         _require_pairs(self.pairs, self.law.n_features)
 
@@ -102,6 +105,8 @@ class Together:
     law: Firing
     pairs: Array
 
+    __repr__ = of_fields
+
     def __post_init__(self):
         _require_pairs(self.pairs, self.law.n_features)
 
@@ -112,7 +117,9 @@ class Together:
     def draw(self, key: Key[Array, ""], batch_size: int) -> Draw:
         key_law, key_pair, key_level = jax.random.split(key, 3)
         fires, level = Apart(self.law, self.pairs).draw(key_law, batch_size)
-        chosen = jax.random.randint(key_pair, (batch_size,), 0, self.pairs.shape[-2])
+        chosen = jax.random.randint(
+            key_pair, (batch_size,), 0, self.pairs.shape[-2], jnp.int32
+        )
         pair = self.pairs[chosen]
         row = jnp.arange(batch_size)[:, None]
         fresh = uniform(key_level, pair.shape)

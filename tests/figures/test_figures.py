@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from figures import style
 from figures.recovery import (
     cosine_matrix,
     recovery_frontier,
@@ -79,3 +80,48 @@ def test_shares_of_held_features_add_up():
     figure = toy_geometry.draw({"metrics": {}}, TOY_ARRAYS)
     bars = figure.axes[-1].patches
     assert sum(bar.get_height() for bar in bars) == pytest.approx(2)
+
+
+def test_a_colour_means_the_same_count_whichever_counts_occur():
+    def colours(arrays):
+        panel = toy_geometry.draw({"metrics": {}}, arrays).axes[-1]
+        handles, labels = panel.get_legend_handles_labels()
+        return {
+            label: bars.patches[0].get_facecolor()
+            for bars, label in zip(handles, labels, strict=True)
+        }
+
+    long = np.arange(5) < np.array([2, 3, 4, 5])[:, None]
+    W = np.stack([long, 0 * long], axis=-1)[:, None]
+    every = {"density": np.ones(4), "best": np.zeros(4, int), "W": W}
+    some = {"density": np.ones(2), "best": np.zeros(2, int), "W": W[[0, 3]]}
+    importance = {"importance": TOY_ARRAYS["importance"]}
+    four, two = colours(every | importance), colours(some | importance)
+    assert len(set(four.values())) == 4
+    assert two == {name: four[name] for name in ("2 features held", "5 features held")}
+
+
+def test_a_title_is_broken_to_the_width_of_its_part_and_a_short_one_is_left_alone(
+    off_canvas,
+):
+    @style.styled
+    def draw(width):
+        figure = style.new(width, 4)
+        above, below = figure.subfigures(2, 1)
+        figure.suptitle("a few words that stand above the whole of a figure")
+        above.suptitle("short")
+        below.suptitle("one line\nand a second line that is a little longer than that")
+        return figure
+
+    def titles(figure):
+        return [part.get_suptitle() for part in (figure, *figure.subfigs)]
+
+    wide, narrow = draw(10), draw(2)
+    assert titles(wide)[0].count("\n") == 0
+    assert titles(narrow)[1] == "short"
+    assert titles(narrow)[2].startswith("one line\n")
+    for figure in (wide, narrow):
+        assert not off_canvas(figure)
+        assert [t.replace("\n", " ") for t in titles(figure)] == [
+            t.replace("\n", " ") for t in titles(wide)
+        ]

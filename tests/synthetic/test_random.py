@@ -18,7 +18,7 @@ Z_BOUND = 6
 
 
 def words(key, n=2**18):
-    return np.asarray(jax.random.bits(jax.random.clone(key), (n,)))
+    return np.asarray(jax.random.bits(jax.random.clone(key), (n,), jnp.uint32))
 
 
 @jax.jit
@@ -43,7 +43,9 @@ def assert_uniform_counts(values, n_bins):
 
 def first_words(keys):
     """Four words from each key: small draws are what a loop over steps uses."""
-    return np.asarray(jax.jit(jax.vmap(lambda k: jax.random.bits(k, (4,))))(keys))
+    return np.asarray(
+        jax.jit(jax.vmap(lambda k: jax.random.bits(k, (4,), jnp.uint32)))(keys)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +194,7 @@ def test_vmap_and_jit_draw_the_same():
     keys = jax.random.split(random.key(12), 3)
 
     def draw(key):
-        return jax.random.bits(key, (2, 5))
+        return jax.random.bits(key, (2, 5), jnp.uint32)
 
     looped = np.stack([draw(key) for key in jax.random.clone(keys)])
     np.testing.assert_array_equal(jax.vmap(draw)(jax.random.clone(keys)), looped)
@@ -229,4 +231,26 @@ def test_wide_draws_have_two_independent_halves():
 
 def test_a_draw_beyond_the_period_is_refused():
     with pytest.raises(ValueError, match=r"8589934592 words exceeds .* 2\*\*32; split"):
-        jax.jit(lambda k: jax.random.bits(k, (2**17, 2**16))).lower(random.key(16))
+        jax.jit(lambda k: jax.random.bits(k, (2**17, 2**16), jnp.uint32)).lower(
+            random.key(16)
+        )
+
+
+def test_a_name_is_no_number_of_a_step(monkeypatch):
+    """Steps are int32, and a name's number is beyond them; names differ from each other."""
+    numbers = []
+    with monkeypatch.context() as patched:
+        patched.setattr(jax.random, "fold_in", lambda key, data: numbers.append(data))
+        for i in range(200):
+            random.named(random.key(0), f"stream {i}")
+    assert all(2**31 <= number < 2**32 for number in numbers)
+    assert len(set(numbers)) == 200
+
+
+@pytest.mark.parametrize("make", [jax.random.key, random.key])
+def test_a_named_key_is_none_of_the_parts(make):
+    named = [random.named(make(7), name) for name in ("score", "evaluate", "score")]
+    found = [tuple(map(int, jax.random.key_data(key))) for key in named]
+    assert found[0] == found[2] != found[1]
+    parts = np.asarray(jax.random.key_data(jax.random.split(make(7), 4096)))
+    assert not (parts[:, None] == np.array(found)).all(-1).any()

@@ -27,6 +27,44 @@ def embedded(world, features):
     return np.asarray(features, np.float64) @ rows + np.asarray(world.bias, np.float64)
 
 
+def test_one_probability_is_that_of_every_feature():
+    rows = directions.random(random.key(100), N, D)
+    one = SparseFeatures(rows, firing.Independent(0.3))
+    assert one.firing.probability.shape == (N,)
+    every = SparseFeatures(rows, firing.Independent(jnp.full(N, 0.3)))
+    chex.assert_trees_all_equal(one, every)
+    chex.assert_trees_all_equal(
+        sample(one, random.key(1), BATCH), sample(every, random.key(1), BATCH)
+    )
+    stack = SparseFeatures(jnp.stack([rows, -rows]), firing.Independent(0.3))
+    assert stack.firing.probability.shape == (2, N)
+    rates = jnp.array([0.1, 0.6])
+    swept = jax.vmap(lambda rate: SparseFeatures(rows, firing.Independent(rate)))(rates)
+    np.testing.assert_array_equal(swept.firing.probability, np.repeat(rates[:, None], N, 1))
+
+
+@pytest.mark.parametrize("probability", [1.5, -0.1])
+def test_one_probability_is_checked_where_it_is_spread(probability):
+    with pytest.raises(
+        ValueError, match=r"probability holds .*, expected probabilities in"
+    ):
+        SparseFeatures(jnp.eye(N), firing.Independent(probability))
+
+
+def test_random_worlds_in_one_call():
+    world = SparseFeatures.random(random.key(5))
+    assert (world.n_features, world.d_model) == (64, 32)
+    np.testing.assert_allclose(world.firing.probability, 0.04)
+    np.testing.assert_allclose(jnp.linalg.norm(world.directions, axis=1), 1, rtol=1e-6)
+    rows = directions.random(random.key(6), N, D)
+    rates = jnp.linspace(0.1, 0.3, N)
+    law, sizes = firing.Independent(rates), magnitude.Constant(2.0)
+    chex.assert_trees_all_equal(
+        SparseFeatures.random(random.key(6), N, D, rates, sizes, bias=0.5, noise=0.1),
+        SparseFeatures(rows, law, sizes, bias=0.5, noise=0.1),
+    )
+
+
 @pytest.mark.parametrize("bias", [0.0, 0.7, jnp.array([1.0, -2.0, 0.0, 3.0])])
 def test_x_is_the_sum_of_the_present_directions(bias):
     world = make(bias=bias)
@@ -96,7 +134,7 @@ def test_do_changes_one_feature_and_moves_x_along_it(feature, value):
 
 def test_do_takes_a_traced_feature_and_a_value_a_sample():
     world = make()
-    value = jnp.linspace(1.0, 2.0, BATCH)
+    value = jnp.linspace(1.0, 2.0, BATCH, dtype=jnp.float32)
 
     def force(i):
         return world.do(random.key(6), BATCH, i, value).features

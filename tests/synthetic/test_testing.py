@@ -114,7 +114,7 @@ class Overflows(Sound):
 class CountsFeatures(Sound):
     def sample(self, key, batch_size):
         x, features = super().sample(key, batch_size)
-        return Batch(x, (features > 0).astype(int))
+        return Batch(x, (features > 0).astype(jnp.int32))
 
 
 class ReturnsPair(Sound):
@@ -243,6 +243,19 @@ BROKEN = [
     (lambda: DrawsAnew(rows()), r"of do\(feature=0, value=0\) differs .*; draw with the k"),
     (lambda: ForcesNeighbour(rows()), r"^\w+ of do\(feature=0, value=0\) differs from sa"),
 ]
+
+
+class ReturnsLists(Sound):
+    def sample(self, key, batch_size):
+        x, features = super().sample(key, batch_size)
+        return Batch(x.tolist(), features)
+
+
+def test_parts_that_are_no_arrays_are_told_so():
+    with pytest.raises(AssertionError, match=r"^x is a list, expected an array; return ar"):
+        testing.check(ReturnsLists(rows()), random.key(4))
+    with pytest.raises(TypeError, match="key is 4, expected one random key"):
+        testing.check(Sound(rows()), 4)
 
 
 def test_the_sound_world_passes():

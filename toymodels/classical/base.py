@@ -66,7 +66,7 @@ def atoms_from_samples(key: Key[Array, ""], x: X, n_latents: int) -> W:
     """Different samples as unit rows; a sample of length 0 gives a random direction."""
     key_rows, key_rest = jax.random.split(key)
     rows = jax.random.choice(key_rows, x, (n_latents,), replace=False)
-    spare = jax.random.normal(key_rest, rows.shape)
+    spare = jax.random.normal(key_rest, rows.shape, jnp.float32)
     is_nothing = jnp.sum(jnp.square(rows), axis=1, keepdims=True) == 0
     return unit_rows(jnp.where(is_nothing, spare, rows))
 

@@ -66,7 +66,9 @@ class ICA:
         mixing = unmixing @ (scale * rows)
         length = jnp.linalg.norm(mixing, axis=1)
         W_enc = whiten @ unmixing.T * length
-        return Params(W_enc, jnp.zeros(self.n_latents), mixing / length[:, None], mean)
+        return Params(
+            W_enc, jnp.zeros(self.n_latents, jnp.float32), mixing / length[:, None], mean
+        )
 
     def encode(self, params, x):
         return base.pre_activation(params, x)

@@ -6,7 +6,7 @@ from jax import lax
 from jaxtyping import Array, ArrayLike, Float
 
 from synthetic.directions import unit_rows
-from synthetic.validation import require_range
+from synthetic.validation import require_range, require_whole
 from toymodels.classical.base import (
     Rows,
     W,
@@ -43,6 +43,7 @@ class KSVD:
     def __post_init__(self):
         require_range("n_latents", self.n_latents, low=1)
         fix = "a sample cannot have more latents on than there are"
+        require_whole("k", self.k)
         require_range("k", self.k, 1, self.n_latents, fix)
         require_range("steps", self.steps, low=1)
 

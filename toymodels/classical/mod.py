@@ -6,7 +6,7 @@ from jax import lax
 from jaxtyping import ArrayLike
 
 from synthetic.directions import unit_rows
-from synthetic.validation import require_range
+from synthetic.validation import require_range, require_whole
 from toymodels.classical.base import (
     Rows,
     W,
@@ -42,6 +42,7 @@ class MOD:
     def __post_init__(self):
         require_range("n_latents", self.n_latents, low=1)
         fix = "a sample cannot have more latents on than there are"
+        require_whole("k", self.k)
         require_range("k", self.k, 1, self.n_latents, fix)
         require_range("steps", self.steps, low=1)
 
@@ -77,4 +78,4 @@ def optimal_directions(x: X, z: Z, ridge: ArrayLike) -> W:
     """argmin_W ||X - Z W||^2 / sample + ridge ||W||^2."""
     gram = jnp.matmul(z.T, z, precision=lax.Precision.HIGHEST) / len(x)
     target = jnp.matmul(z.T, x, precision=lax.Precision.HIGHEST) / len(x)
-    return jnp.linalg.solve(gram + ridge * jnp.eye(len(gram)), target)
+    return jnp.linalg.solve(gram + ridge * jnp.eye(len(gram), dtype=gram.dtype), target)

@@ -57,8 +57,8 @@ def start(key, x: X, n_latents: int) -> tuple[Z, W]:
     """Uniform random numbers whose product is on average as large as x."""
     key_z, key_W = jax.random.split(key)
     size = 2 * jnp.sqrt(jnp.mean(x) / n_latents)
-    z = size * jax.random.uniform(key_z, (len(x), n_latents))
-    return z, size * jax.random.uniform(key_W, (n_latents, x.shape[1]))
+    z = size * jax.random.uniform(key_z, (len(x), n_latents), jnp.float32)
+    return z, size * jax.random.uniform(key_W, (n_latents, x.shape[1]), jnp.float32)
 
 
 def update(x: X, z: Z, W_dec: W) -> tuple[Z, W]:

@@ -64,9 +64,12 @@ class OnlineDictionary:
         def learn(step, carry):
             W_dec, squares, products = carry
             key_batch = jax.random.fold_in(key_batches, step)
-            batch = jax.random.choice(key_batch, x, (self.batch_size,))
+            batch = x[
+                jax.random.randint(key_batch, (self.batch_size,), 0, len(x), jnp.int32)
+            ]
             z = self.encode(Rows(W_dec), batch)
-            keep = (step / (step + 1.0)) ** self.forget
+            t = jnp.asarray(step, x.dtype)
+            keep = (t / (t + 1)) ** jnp.asarray(self.forget, x.dtype)
             squares = keep * squares + z.T @ z / self.batch_size
             products = keep * products + z.T @ batch / self.batch_size
             moved = descend(W_dec, squares, products)

@@ -35,7 +35,7 @@ class PCA:
             ValueError: fewer dimensions or samples than latents, or not finite.
         """
         mean, rows, _ = principal_components(x, self.n_latents)
-        return Params(rows.T, jnp.zeros(self.n_latents), rows, mean)
+        return Params(rows.T, jnp.zeros(self.n_latents, jnp.float32), rows, mean)
 
     def encode(self, params, x):
         return base.pre_activation(params, x)

@@ -53,19 +53,21 @@ def read(
     """
     folder = Path(folder)
     settings = files.read_json(folder / SETTINGS)
-    named = files.setting(folder / SETTINGS, settings, "sae_type")
-    if named not in _KINDS or settings.get("tied_weights"):
+    named = files.choice(folder / SETTINGS, settings, _KINDS, "sae_type")
+    if settings.get("tied_weights"):
         raise ValueError(
             f"{folder / SETTINGS} describes {named!r} with tied_weights = "
-            f"{settings.get('tied_weights', False)}, expected an untied one of "
-            f"{', '.join(_KINDS)}; no dictionary here computes another"
+            f"{settings['tied_weights']}, expected an untied one; this reader knows no "
+            "other"
         )
     if settings.get("activation", "relu") != "relu":
         raise ValueError(
             f"the activation in {folder / SETTINGS} is {settings['activation']!r}, "
             "expected 'relu'; no dictionary here computes another"
         )
-    weights.require_normalised(folder, bool(settings.get("input_unit_norm")), normalised)
+    for name in ("input_unit_norm", "use_encoder_bias"):
+        files.flag(folder / SETTINGS, settings, name, False)
+    weights.require_normalised(folder, settings.get("input_unit_norm", False), normalised)
     kind = _KINDS[named]
     arrays = torch_file.read(folder / ARRAYS)
     needed = (*_NAMES, _LOG_THRESHOLD) if kind == "jumprelu" else _NAMES
@@ -95,7 +97,8 @@ def _weights(
     k = files.setting(folder / SETTINGS, settings, "top_k")
     k = files.number(folder / SETTINGS, "top_k", k)
     if kind == "topk":
-        return Weights(**affine, rule=weights.Largest(int(k)))
+        rule = weights.Largest(files.whole(folder / SETTINGS, "top_k", k))
+        return Weights(**affine, rule=rule)
     threshold = arrays.get("threshold")
     if threshold is not None:
         threshold = files.number(folder, "threshold", threshold)
@@ -108,8 +111,10 @@ def _sizes(folder: Path, settings: Mapping[str, Any]) -> list[int]:
     """The widths of the groups; `config.json` has lists as text, "[16, 48]"."""
     sizes = files.setting(folder / SETTINGS, settings, "group_sizes")
     if isinstance(sizes, str):
-        sizes = sizes.strip("[]()").split(",")
-    return [int(size) for size in sizes]
+        numbers = sizes.strip("[]()").split(",")
+        # What is no number stays text, which is refused below.
+        sizes = [int(one) if one.strip().isdecimal() else one for one in numbers]
+    return files.widths(folder / SETTINGS, "group_sizes", sizes)
 
 
 def _reference(
@@ -126,7 +131,8 @@ def _reference(
     def encode(x):
         on = np.maximum((x - bias) @ a["W_enc"] + b_enc, 0)
         if kind == "topk":
-            last = np.sort(on, axis=1)[:, -int(settings["top_k"]), None]
+            k = files.whole(SETTINGS, "top_k", settings["top_k"])
+            last = np.sort(on, axis=1)[:, -k, None]
             return np.where(on >= last, on, 0)
         if kind == "jumprelu":
             return on * (on > np.exp(a[_LOG_THRESHOLD]))

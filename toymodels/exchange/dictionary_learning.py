@@ -59,12 +59,7 @@ def read(
     """
     folder = Path(folder)
     settings = files.read_json(folder / SETTINGS)
-    kind = files.setting(folder / SETTINGS, settings, "trainer", "dict_class")
-    if kind not in _NAMES:
-        raise ValueError(
-            f"the dict_class in {folder / SETTINGS} is {kind!r}, expected one of "
-            f"{', '.join(_NAMES)}; no dictionary here computes another"
-        )
+    kind = files.choice(folder / SETTINGS, settings, _NAMES, "trainer", "dict_class")
     arrays = torch_file.read(folder / ARRAYS)
     ignored = ("threshold",) if kind == "AutoEncoderTopK" else ()
     files.require_names(folder / ARRAYS, arrays, _NAMES[kind], ignored)
@@ -93,14 +88,15 @@ def _weights(folder: Path, kind: str, arrays: files.Arrays) -> Weights:
     b_dec = arrays[_bias_of(kind)]
     match kind:
         case "AutoEncoderTopK":
-            rule = weights.Largest(int(files.number(folder, "k", arrays["k"])))
+            rule = weights.Largest(files.whole(folder, "k", arrays["k"]))
         case "GatedAutoEncoder":
             rule = weights.Gate(arrays["r_mag"], arrays["gate_bias"])
         case "JumpReluAutoEncoder":
             rule = weights.Jump(arrays["threshold"])
         case "BatchTopKSAE" | "MatryoshkaBatchTopKSAE":
             threshold = files.number(folder, "threshold", arrays["threshold"])
-            sizes = arrays.get("group_sizes", np.zeros(0, int)).tolist()
+            sizes = arrays.get("group_sizes", np.zeros(0, int))
+            sizes = files.widths(folder, "group_sizes", sizes)
             rule = weights.OneThreshold(
                 files.number(folder, "k", arrays["k"]),
                 threshold if threshold >= 0 else None,
@@ -160,6 +156,10 @@ def write(
     settings: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes a dictionary so that `dictionary_learning.utils.load_dictionary` reads it.
+
+    That library brings the decoder rows of its AutoEncoder to length 1 as it loads them.
+    Of a ReLU dictionary with rows of other lengths it therefore gives the same
+    reconstructions and codes that are multiplied by the lengths. All other kinds keep both.
 
     Args:
         folder: made where it is not there.

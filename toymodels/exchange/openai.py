@@ -1,5 +1,6 @@
 """openai's sparse_autoencoder: one `.pt` file, a state_dict that names its activation."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +45,16 @@ def read(
     files.require_names(path, arrays, _NAMES, _IGNORED)
     activation = arrays.get("activation", "ReLU")
     own = arrays.get("activation_state_dict", {})
-    if activation not in ("ReLU", "TopK") or own.get("postact_fn", "ReLU") != "ReLU":
+    is_known = isinstance(activation, str) and activation in ("ReLU", "TopK")
+    after = own.get("postact_fn", "ReLU") if isinstance(own, Mapping) else own
+    if not (is_known and isinstance(after, str) and after == "ReLU"):
         raise ValueError(
-            f"the activation in {path} is {activation} with {own.get('postact_fn')}, "
-            "expected ReLU, or TopK with ReLU after it; no dictionary here computes another"
+            f"the activation in {path} is {activation} with {after} after it, expected "
+            "ReLU, or TopK with ReLU after it; no dictionary here computes another"
         )
     weights.require_normalised(path, activation == "TopK", normalised)
     if activation == "TopK":
-        rule = weights.Largest(int(files.number(path, "k", files.setting(path, own, "k"))))
+        rule = weights.Largest(files.whole(path, "k", files.setting(path, own, "k")))
     else:
         rule = weights.Relu()
     b_dec, b_enc, encoder, decoder = (arrays[name] for name in _NAMES)

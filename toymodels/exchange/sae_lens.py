@@ -54,12 +54,7 @@ def read(
     """
     folder = Path(folder)
     settings = files.read_json(folder / SETTINGS)
-    architecture = files.setting(folder / SETTINGS, settings, "architecture")
-    if architecture not in _NAMES:
-        raise ValueError(
-            f"the architecture in {folder / SETTINGS} is {architecture!r}, expected one of "
-            f"{', '.join(_NAMES)}; no dictionary here computes another"
-        )
+    architecture = files.choice(folder / SETTINGS, settings, _NAMES, "architecture")
     scaling = settings.get("normalize_activations", "none")
     if scaling not in ("none", "layer_norm"):
         raise ValueError(
@@ -83,21 +78,22 @@ def _weights(
         affine["b_enc"] = arrays["b_mag"]
         rule = weights.Gate(arrays["r_mag"], arrays["b_gate"])
     elif architecture == "topk":
-        rule = weights.Largest(int(_k(folder, settings)))
+        rule = weights.Largest(_whole_k(folder, settings))
     elif architecture == "jumprelu":
         rule = weights.Jump(arrays["threshold"])
     elif architecture == "standard":
         rule = weights.Relu()
     else:
-        prefixes = tuple(settings.get("matryoshka_widths", ()))
+        named = settings.get("matryoshka_widths", ())
+        prefixes = tuple(files.widths(folder / SETTINGS, "matryoshka_widths", named))
         if prefixes and prefixes[-1] < np.size(arrays["b_enc"]):
             prefixes = (*prefixes, np.size(arrays["b_enc"]))
         threshold = files.number(folder, "topk_threshold", arrays["topk_threshold"])
         rule = weights.OneThreshold(_k(folder, settings), threshold, prefixes)
     found = weights.checked(folder, Weights(**affine, rule=rule))
-    if not settings.get("apply_b_dec_to_input", True):
+    if not files.flag(folder / SETTINGS, settings, "apply_b_dec_to_input", True):
         found = weights.with_pre_bias(found)
-    if settings.get("rescale_acts_by_decoder_norm", False):
+    if files.flag(folder / SETTINGS, settings, "rescale_acts_by_decoder_norm", False):
         found = weights.with_unit_rows(found)
     return found
 
@@ -105,6 +101,11 @@ def _weights(
 def _k(folder: Path, settings: Mapping[str, Any]) -> float:
     path = folder / SETTINGS
     return files.number(path, "k", files.setting(path, settings, "k"))
+
+
+def _whole_k(folder: Path, settings: Mapping[str, Any]) -> int:
+    path = folder / SETTINGS
+    return files.whole(path, "k", files.setting(path, settings, "k"))
 
 
 def _reference(architecture: str, arrays: files.Arrays, settings: Mapping) -> Reference:
@@ -121,7 +122,7 @@ def _reference(architecture: str, arrays: files.Arrays, settings: Mapping) -> Re
             return open_ * np.maximum(magnitude, 0)
         hidden = ((x - bias) @ a["W_enc"] + a["b_enc"]) * length
         if architecture == "topk":
-            k = int(settings["k"])
+            k = files.whole(SETTINGS, "k", settings["k"])
             last = np.sort(hidden, axis=1)[:, -k, None]
             return np.maximum(np.where(hidden >= last, hidden, 0), 0)
         threshold = a.get("threshold", a.get("topk_threshold", 0))

@@ -26,8 +26,8 @@ def read(
 ) -> tuple[Dictionary, Any]:
     """The TopK dictionary in a folder that sparsify wrote, and its parameters.
 
-    Transcoders, skip connections and "groupmax" are refused: no dictionary here computes
-    them.
+    Transcoders, skip connections and "groupmax" are refused: this reader is for plain
+    autoencoders.
 
     Args:
         folder: with `cfg.json` and `sae.safetensors`.
@@ -40,7 +40,7 @@ def read(
     folder = Path(folder)
     settings = files.read_json(folder / SETTINGS)
     k = files.setting(folder / SETTINGS, settings, "k")
-    k = int(files.number(folder / SETTINGS, "k", k))
+    k = files.whole(folder / SETTINGS, "k", k)
     activation = settings.get("activation", "topk")
     for name in ("transcode", "skip_connection", "embed_skip", "gram_lookup", "signed"):
         if settings.get(name):

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from toymodels.files import damaged, require_file
+from toymodels.files import damaged, require_file, widened
 
 _STORAGES: dict[str, Any] = {
     "DoubleStorage": np.float64,
@@ -78,6 +78,8 @@ class _Rebuild:
 
 def read(path: Path) -> Any:
     """What torch.save wrote: dictionaries, lists, numbers and strings, tensors as arrays.
+
+    Tensors of bfloat16 come as float32.
 
     Raises:
         ValueError: the file is missing, cut off, of the form before torch 1.6, or its
@@ -169,7 +171,7 @@ def _array(view: _View, records: Mapping[str, bytes]) -> np.ndarray:
     if min((offset, *size, *stride)) < 0 or last >= len(flat) or prod(size) > len(flat):
         raise _Refused("has a tensor that does not lie inside its storage")
     steps = [step * flat.itemsize for step in stride]
-    return np.lib.stride_tricks.as_strided(flat[offset:], size, steps).copy()
+    return widened(np.lib.stride_tricks.as_strided(flat[offset:], size, steps).copy())
 
 
 def write(path: Path, tensors: Mapping[str, np.ndarray]) -> None:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from synthetic.validation import require_finite
+from synthetic.validation import require_finite, require_no_fraction
 from toymodels.sae import Dictionary, Params, ReLU, TopK
 from toymodels.sae.april import ReLUApril
 from toymodels.sae.around import frozen
@@ -38,7 +38,10 @@ class Relu(NamedTuple):
 
 
 class Largest(NamedTuple):
-    """The k largest entries of relu(z_pre) in each row (TopK)."""
+    """The k largest entries of relu(z_pre) in each row (TopK).
+
+    Entries that tie with the k-th are kept here; libraries that use `torch.topk` keep k.
+    """
 
     k: int
 
@@ -165,7 +168,7 @@ def to_ours(
 
     Args:
         weights: checked.
-        x: samples that set a threshold which the file has not (`batchtopk.calibrate`).
+        x: samples that set a threshold which the file has not (`threshold.calibrate`).
 
     Raises:
         ValueError: there is no threshold and no `x`.
@@ -204,7 +207,8 @@ def of_ours(dictionary: Any, params: Any) -> Weights:
     """The weights of a dictionary of this library.
 
     Raises:
-        ValueError: it is of a kind that no other library has.
+        ValueError: it is of a kind that `Rule` has no form for, or a stack of several; k is
+            a fraction where it must be whole.
     """
     while isinstance(dictionary, _AROUND):
         dictionary = dictionary.inner
@@ -214,7 +218,7 @@ def of_ours(dictionary: Any, params: Any) -> Weights:
     affine: dict[str, Any] = {
         name: numbers.get(name) for name in ("W_enc", "b_enc", "W_dec", "b_dec")
     }
-    k = float(np.asarray(getattr(dictionary, "k", 0)))
+    k = _one_k(dictionary)
     match dictionary:
         case ReLU() | MatryoshkaReLU() | Tied():
             rule = Relu()
@@ -223,6 +227,8 @@ def of_ours(dictionary: Any, params: Any) -> Weights:
             affine["b_enc"] = numbers["b_enc"] + left @ numbers["W_enc"]
             rule = Relu()
         case TopK():
+            fix = "give the TopK that was trained, with the k that its training rounded to"
+            require_no_fraction("k", k, fix)
             rule = Largest(int(k))
         case JumpReLU():
             rule = Jump(numbers["threshold"])
@@ -236,10 +242,20 @@ def of_ours(dictionary: Any, params: Any) -> Weights:
         case _:
             raise ValueError(
                 f"the dictionary is a {type(dictionary).__name__}, expected a variant of "
-                "ReLU, TopK, JumpReLU, Gated, BatchTopK or Matryoshka; other libraries "
-                "have no class for it (fold a scaling first, with scaling.fold)"
+                "ReLU, TopK, JumpReLU, Gated, BatchTopK or Matryoshka; no other kind is "
+                "written (fold a scaling first, with scaling.fold)"
             )
     return checked("the parameters", Weights(**affine, rule=rule))
+
+
+def _one_k(dictionary: Any) -> float:
+    k = np.asarray(getattr(dictionary, "k", 0))
+    if k.size != 1:
+        raise ValueError(
+            f"k has shape {k.shape}, expected one number; take one member of the stack, "
+            "with jax.tree.map(lambda leaf: leaf[i], ...)"
+        )
+    return float(k.item())
 
 
 def layer_norm(x: Float[Array, "*batch d_model"]) -> tuple[Array, Array, Array]:

@@ -109,7 +109,7 @@ def _cases(key: Key[Array, ""], game: MazeGame, n_cases: int, on_path: bool) -> 
     key_mazes, key_pairs, key_paths = jax.random.split(key, 3)
     drawn = game.sample(key_mazes, n_cases)
     n = drawn.labels.connection.shape[-1]
-    level = jax.random.uniform(key_pairs, (n_cases, game.layout.n_listed, n))
+    level = jax.random.uniform(key_pairs, (n_cases, game.layout.n_listed, n), jnp.float32)
 
     def choose(of):
         maze, listed, taken, level = of

@@ -73,7 +73,7 @@ def neighbours(
             for layer in range(model.n_layers)
         ]
         n = drawn.tokens.shape[1]
-        alike = jnp.tri(n) / jnp.arange(1, n + 1)[:, None]
+        alike = jnp.tri(n, dtype=jnp.float32) / jnp.arange(1, n + 1)[:, None]
         alike = jnp.broadcast_to(alike, (n_mazes, 1, n, n))
         return jnp.stack(found), _to_neighbours(game, drawn, alike)
 
@@ -87,7 +87,7 @@ def _to_neighbours(
     """The mean attention on open neighbours, and on walled ones."""
     layout = game.layout
     path = slice(layout.first_step, layout.first_step + layout.n_path)
-    names = jax.nn.one_hot(drawn.tokens - FIRST_CELL, layout.size**2)
+    names = jax.nn.one_hot(drawn.tokens - FIRST_CELL, layout.size**2, dtype=jnp.float32)
     on_cell = jnp.einsum("bhqk,bkc->bhqc", pattern[:, :, path], names)
     around = jnp.asarray(lattice.neighbours(layout.size))
     here = jnp.maximum(drawn.tokens[:, path] - FIRST_CELL, 0)

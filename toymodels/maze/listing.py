@@ -10,41 +10,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 from jaxtyping import Array, Bool, Float, Key
 
-from synthetic.base import Batch
 from synthetic.maze import MazeGame
+from synthetic.stored import Stored
 from toymodels.transformer import Transformer
 
 PLACES = {"second cell": 2, "semicolon": 3}  # within the four tokens of a slot
-
-
-@struct.dataclass
-class Rows:
-    """Rows of a stream with what is true of them; drawn with replacement.
-
-    Attributes:
-        x: [row, d_model].
-        connection: [row, connection]: in a list, the one that was just read, if any; at
-            a token that follows the list, all that are open.
-    """
-
-    x: Array
-    connection: Array
-
-    @property
-    def n_features(self) -> int:
-        return self.connection.shape[-1]
-
-    @property
-    def d_model(self) -> int:
-        return self.x.shape[-1]
-
-    def sample(self, key: Key[Array, ""], batch_size: int) -> Batch:
-        """`batch_size` of the rows."""
-        chosen = jax.random.randint(key, (batch_size,), 0, len(self.x))
-        return Batch(self.x[chosen], self.connection[chosen].astype(self.x.dtype))
 
 
 class Listed(NamedTuple):
@@ -56,11 +28,13 @@ class Listed(NamedTuple):
     x: Float[Array, "place site maze slot d_model"]
     connection: Bool[Array, "maze slot connection"]
 
-    def rows(self, place: int, site: int) -> Rows:
-        """One place and site; slots of one maze follow each other."""
+    def rows(self, place: int, site: int) -> Stored:
+        """One place and site; slots of one maze follow each other. A feature is the
+        connection that the slot holds.
+        """
         x = self.x[place, site]
         flat = self.connection.reshape(-1, self.connection.shape[-1])
-        return Rows(x.reshape(-1, x.shape[-1]), flat)
+        return Stored(x.reshape(-1, x.shape[-1]), flat)
 
 
 class Scaling(NamedTuple):
@@ -88,7 +62,7 @@ def read(key: Key[Array, ""], model: Transformer, game: MazeGame, n_mazes: int) 
 
 
 @partial(jax.jit, static_argnames="n_mazes")
-def words(key: Key[Array, ""], game: MazeGame, n_mazes: int) -> Rows:
+def words(key: Key[Array, ""], game: MazeGame, n_mazes: int) -> Stored:
     """The word at b, one-hot, in place of a stream: what a slot says without any model.
 
     A latent that is on where b is a cell of d connections, all listed as often and half the
@@ -99,9 +73,11 @@ def words(key: Key[Array, ""], game: MazeGame, n_mazes: int) -> Rows:
     drawn = game.sample(key, n_mazes)
     slots = drawn.listing.connection
     first = game.layout.slots.start + PLACES["second cell"]
-    x = jax.nn.one_hot(drawn.tokens[:, first : game.layout.slots.stop : 4], game.n_words)
+    x = jax.nn.one_hot(
+        drawn.tokens[:, first : game.layout.slots.stop : 4], game.n_words, dtype=jnp.float32
+    )
     connection = slots[..., None] == jnp.arange(drawn.labels.connection.shape[-1])
-    return Rows(*(part.reshape(-1, part.shape[-1]) for part in (x, connection)))
+    return Stored(*(part.reshape(-1, part.shape[-1]) for part in (x, connection)))
 
 
 def scaling(listed: Listed) -> Scaling:

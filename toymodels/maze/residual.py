@@ -1,4 +1,4 @@
-"""DOCSTRING."""
+"""The residual stream of a transformer that solves mazes, as a world."""
 
 import jax.numpy as jnp
 from flax import struct
@@ -6,6 +6,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 from synthetic.base import Batch
 from synthetic.maze import MazeGame, features, lattice
+from synthetic.shapes import of_fields
 from synthetic.validation import require_range
 from toymodels.transformer import Transformer
 
@@ -27,12 +28,17 @@ class MazeResidual:
         model: reads them; trained, or as it starts for a control.
         token: the place in the sequence, such as `game.layout.path_start`.
         site: of the stream, as in `transformer.site`; static.
+        untrained: the model before training, with which scores measure a floor; None
+            leaves that floor out.
     """
 
     game: MazeGame
     model: Transformer
     token: Int[ArrayLike, ""]
     site: int = struct.field(pytree_node=False, default=0)
+    untrained: Transformer | None = None
+
+    __repr__ = of_fields
 
     def __post_init__(self):
         if isinstance(self.model, Transformer):

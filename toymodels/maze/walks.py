@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from synthetic import random
 from synthetic.maze import MazeGame, solve
 from synthetic.maze import tokens as words
 from synthetic.maze.lattice import Maze
@@ -78,7 +79,12 @@ def evaluate(
     n_mazes: int = 2048,
     block: int = 256,
 ) -> dict[str, float]:
-    """The scores of a model on fresh mazes of a game, means over blocks of them."""
+    """The scores of a model on fresh mazes of a game, means over blocks of them.
+
+    Whatever `key` is, no batch that `next_token.train` drew is among them: `random.named`
+    sets them apart.
+    """
+    key = random.named(key, "maze_paths.evaluate")
     keys = jax.random.split(key, -(-n_mazes // block))
     found = [jax.device_get(_measured(block, game.layout, model, game, k)) for k in keys]
     return {name: float(sum(row[name] for row in found) / len(found)) for name in found[0]}

@@ -1,4 +1,8 @@
-"""DOCSTRING."""
+"""How well linear probes of the residual stream read whole boards of Othello.
+
+What a square holds is the largest of the three answers "mine", "theirs" and "empty" there
+(the question of Nanda et al. 2023, arXiv 2309.00941).
+"""
 
 from typing import NamedTuple
 
@@ -8,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from toymodels.othello.residual import OthelloMoves, OthelloResidual
-from toymodels.transformer.probes import Probes, _keys, _rows, answers
+from toymodels.transformer.probes import SCORED, Probes, answers, block_keys, block_rows
 
 BOARD = ("mine", "theirs", "empty")
 
@@ -58,8 +62,8 @@ def board_scores(
             jnp.sum(right & occupied, axis=(1, 2)) / jnp.sum(occupied),
         )
 
-    keys = _keys(key, n_rows, block)
-    found = [jax.device_get(measure(probes, *_rows(world, k, block))) for k in keys]
+    keys = block_keys(key, SCORED, n_rows, block)
+    found = [jax.device_get(measure(probes, *block_rows(world, k, block))) for k in keys]
     by_square, occupied = (np.mean(part, axis=0) for part in zip(*found, strict=True))
     return BoardScores(by_square.mean(-1), occupied, by_square)
 
@@ -83,8 +87,8 @@ def f1_scores(
         both = jnp.sum(found & (y > 0), axis=1)
         return both, jnp.sum(found, axis=1) + jnp.sum(y > 0, axis=0)
 
-    keys = _keys(key, n_rows, block)
-    found = [jax.device_get(measure(probes, *_rows(world, k, block))) for k in keys]
+    keys = block_keys(key, SCORED, n_rows, block)
+    found = [jax.device_get(measure(probes, *block_rows(world, k, block))) for k in keys]
     both, either = (np.sum(part, axis=0) for part in zip(*found, strict=True))
     scores = {}
     for name in world.families:

@@ -48,7 +48,7 @@ def cases(key: Key[Array, ""], game: OthelloGame, n_cases: int) -> Cases:
     """
     key_games, key_times, key_squares = jax.random.split(key, 3)
     sequences = game.sample(key_games, n_cases)
-    level = jax.random.uniform(key_times, (n_cases, 1))
+    level = jax.random.uniform(key_times, (n_cases, 1), jnp.float32)
     time = draw_times(sequences.games, level)
     now = jax.tree.map(lambda part: part[..., 0], positions(sequences.games, time))
     n_squares = game.rules.size**2
@@ -57,7 +57,7 @@ def cases(key: Key[Array, ""], game: OthelloGame, n_cases: int) -> Cases:
     occupied = board.some((own | opponent) & disc)
     legal = game.rules.legal(framed(own ^ disc), framed(opponent ^ disc))
     possible = occupied & board.some(legal)
-    level = jax.random.uniform(key_squares, possible.shape)
+    level = jax.random.uniform(key_squares, possible.shape, jnp.float32)
     square = jnp.argmax(jnp.where(possible, level, -1), axis=0)
     case = jnp.arange(n_cases)
     return Cases(

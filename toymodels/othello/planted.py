@@ -27,9 +27,8 @@ less is left for what the game needs.
     score(encode, decode, world, key_score)["mcc_dec"]
 """
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -38,9 +37,11 @@ from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree
 
 from synthetic.base import Batch
 from synthetic.othello import OthelloGame, labels, positions
+from synthetic.shapes import of_fields
 from synthetic.validation import require_range, require_width
 from toymodels.othello.residual import OthelloResidual
 from toymodels.training import loop
+from toymodels.training.progress import Choice
 from toymodels.transformer import Transformer, next_token
 
 
@@ -204,7 +205,7 @@ def train(
     batch_size: int,
     learning_rate: float = 2e-3,
     chunk: int = 100,
-    progress: Callable[[int, dict[str, Any]], None] = lambda step, metrics: None,
+    progress: Choice = None,
     checkpoints: loop.Checkpoints | None = None,
 ) -> tuple[Transformer, loop.History]:
     """`next_token.train` with a planting: the model, and one row of metrics per chunk.
@@ -249,6 +250,8 @@ class PlantedResidual:
     planting: Planting
     slots: int = struct.field(pytree_node=False, default=8)
 
+    __repr__ = of_fields
+
     def __post_init__(self):
         if isinstance(self.model, Transformer) and isinstance(self.planting, Planting):
             _require_room(self.planting, self.model)
@@ -279,7 +282,8 @@ class PlantedResidual:
         """`batch_size` positions; those of one game follow each other."""
         found = self.stream.sample(key, batch_size)
         columns = self.planting.columns(self.game.rules.size)
-        return Batch(found.x, jnp.asarray(self.planting.size) * found.features[:, columns])
+        features = found.features[:, columns]
+        return Batch(found.x, jnp.asarray(self.planting.size, features.dtype) * features)
 
 
 def _require_room(planting: Planting, model: Transformer) -> None:

@@ -1,4 +1,4 @@
-"""The residual stream of a transformer that plays Othello or solves mazes, as a world.
+"""The residual stream of a transformer that plays Othello, as a world.
 
 `OthelloMoves` is its control: what the moves say by themselves, before any model.
 """
@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from synthetic.base import Batch
 from synthetic.othello import OthelloGame, Sequences, draw_times, labels, positions
+from synthetic.shapes import of_fields
 from synthetic.validation import require_range
 from toymodels.transformer import Transformer
 
@@ -30,6 +31,8 @@ class OthelloResidual:
         families: of features (`synthetic.othello.families`); static.
         site: of the stream, as in `transformer.site`; static.
         slots: positions of each game; static.
+        untrained: the model before training, with which scores measure a floor; None
+            leaves that floor out.
     """
 
     game: OthelloGame
@@ -37,6 +40,9 @@ class OthelloResidual:
     families: tuple[str, ...] = struct.field(pytree_node=False)
     site: int = struct.field(pytree_node=False, default=0)
     slots: int = struct.field(pytree_node=False, default=8)
+    untrained: Transformer | None = None
+
+    __repr__ = of_fields
 
     def __post_init__(self):
         if isinstance(self.model, Transformer):
@@ -92,6 +98,8 @@ class OthelloMoves:
     families: tuple[str, ...] = struct.field(pytree_node=False)
     slots: int = struct.field(pytree_node=False, default=8)
 
+    __repr__ = of_fields
+
     @property
     def names(self) -> list[str]:
         """Of the features."""
@@ -102,8 +110,10 @@ class OthelloMoves:
     ) -> tuple[Float[Array, "site row d_model"], Float[Array, "row feature"]]:
         """x at the one site, and the features; `slots` rows of each game."""
         sequences, time = _drawn(key, self.game, n_games, self.slots)
-        last = jax.nn.one_hot(sequences.tokens, self.game.n_words)
-        length = jnp.broadcast_to(jnp.eye(last.shape[1]), (*last.shape[:2], last.shape[1]))
+        last = jax.nn.one_hot(sequences.tokens, self.game.n_words, dtype=jnp.float32)
+        length = jnp.broadcast_to(
+            jnp.eye(last.shape[1], dtype=jnp.float32), (*last.shape[:2], last.shape[1])
+        )
         x = jnp.concatenate([jnp.cumsum(last, axis=1), last, length], axis=-1)
         return _rows(x[None], time), _features(self, sequences, time)
 
@@ -112,7 +122,7 @@ def _drawn(key: Key[Array, ""], game: OthelloGame, n_games: int, slots: int):
     """Games, and times [game, slot] of positions with a next move."""
     key_games, key_times = jax.random.split(key)
     sequences = game.sample(key_games, n_games)
-    level = jax.random.uniform(key_times, (n_games, slots))
+    level = jax.random.uniform(key_times, (n_games, slots), jnp.float32)
     return sequences, draw_times(sequences.games, level)
 
 

@@ -12,16 +12,20 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import DTypeLike
 
-from toymodels import files
+from synthetic.maze import MazeGame
+from synthetic.validation import require_range
+from toymodels import files, transformer
 from toymodels.maze import presets
+from toymodels.maze.residual import MazeResidual
 from toymodels.othello import presets as othello_models
+from toymodels.othello.residual import OthelloResidual
 from toymodels.transformer import Transformer
 from toymodels.transformer.preset import Preset
 
@@ -38,15 +42,55 @@ PRESETS: dict[str, Callable[[], Preset[Any]]] = {
 
 
 class Pretrained(NamedTuple):
-    """Attributes:
-    preset: the game and the sizes.
-    model: with the weights, in float32.
-    card: where they come from and what they reach.
+    """A trained player: its game, its model, and the card that says where it comes from.
+
+    Attributes:
+        preset: the game and the sizes.
+        model: the transformer with its weights, in float32.
+        card: where the weights come from and what they reach.
     """
 
     preset: Preset[Any]
     model: Transformer
     card: dict[str, Any]
+
+    @property
+    def game(self) -> Any:
+        """The game that the model plays, which draws sequences with their labels."""
+        return self.preset.game
+
+    def stream(
+        self,
+        layer: int,
+        after: Literal["attention", "mlp"] = "mlp",
+        families: tuple[str, ...] = ("mine", "theirs", "legal"),
+        slots: int | None = None,
+        token: int | None = None,
+    ) -> OthelloResidual | MazeResidual:
+        """The residual stream after a component of a layer, as a world for dictionaries.
+
+        Its samples have x, the stream [d_model], and features, what is true at that token.
+
+        Args:
+            layer: of the model, counted from 0.
+            after: which component of the layer wrote last.
+            families: of Othello's features, such as "mine" (one feature per square);
+                `synthetic.othello.families` lists them all. Mazes have one family, the
+                connections of the maze.
+            slots: positions drawn from each game of Othello, all of them by default.
+            token: the place in a maze's sequence, <PATH_START> by default.
+
+        Raises:
+            ValueError: there is no such layer, family, slot or token.
+        """
+        require_range("layer", layer, 0, self.model.n_layers - 1, "layers count from 0")
+        site = transformer.site(layer, after)
+        untrained = self.preset.init(jax.random.key(0))
+        if isinstance(self.game, MazeGame):
+            place = self.game.layout.path_start if token is None else token
+            return MazeResidual(self.game, self.model, place, site, untrained)
+        n_slots = self.game.n_tokens if slots is None else slots
+        return OthelloResidual(self.game, self.model, families, site, n_slots, untrained)
 
 
 def preset(name: str) -> Preset[Any]:

@@ -18,6 +18,7 @@ from toymodels.sae.elsewhere.crosscoder import Crosscoder
 from toymodels.sae.elsewhere.end_to_end import EndToEnd
 from toymodels.sae.elsewhere.temporal import TSAE
 from toymodels.sae.elsewhere.transcoder import SkipTranscoder, Transcoder
+from toymodels.sae.fitted import Fitted, Study, load
 from toymodels.sae.gated import Gated
 from toymodels.sae.jumprelu import JumpReLU
 from toymodels.sae.many import fit_many
@@ -29,7 +30,7 @@ from toymodels.sae.relu import ReLU
 from toymodels.sae.sampled_prefixes import SampledMatryoshka
 from toymodels.sae.tied import Tied
 from toymodels.sae.topk import TopK
-from toymodels.sae.training import fit_dictionary
+from toymodels.sae.training import fit
 
 __all__ = [
     "OMP",
@@ -43,6 +44,7 @@ __all__ = [
     "Crosscoder",
     "Dictionary",
     "EndToEnd",
+    "Fitted",
     "FrozenDecoder",
     "FrozenEncoder",
     "Gated",
@@ -61,9 +63,11 @@ __all__ = [
     "SampledMatryoshka",
     "SkipTranscoder",
     "SoftFrozenDecoder",
+    "Study",
     "Tied",
     "TopK",
     "Transcoder",
-    "fit_dictionary",
+    "fit",
     "fit_many",
+    "load",
 ]

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, ArrayLike, Bool
 
-from synthetic.validation import require_range
+from synthetic.validation import require_no_fraction, require_range
 from toymodels.sae import base, revival
 from toymodels.sparse_coding.select import annealed, keep_k_signed
 from toymodels.training.loop import Outcome
@@ -14,19 +14,20 @@ from toymodels.training.loop import Outcome
 
 @struct.dataclass
 class AbsTopK:
-    r"""Minimises ||x - x_hat||^2 + aux * L_aux with at most k signed latents on.
+    r"""Minimises ||x - x_hat||^2 + aux * L_aux with k signed latents on in each sample.
 
     z keeps the k entries of (x - b_dec) W_enc + b_enc that are largest in magnitude, with
     their signs, and x_hat = z W_dec + b_dec: one latent can stand for both ends of an
-    axis. After each step the rows of W_dec are scaled back to length 1. L_aux is AuxK as
-    in `TopK`, by magnitude too.
+    axis. Entries of the same magnitude as the k-th stay on as well (see `TopK`). After each
+    step the rows of W_dec are scaled back to length 1. L_aux is AuxK as in `TopK`, by
+    magnitude too.
 
     A latent and its row may change sign together without any effect, so compare its row
     with a feature by the magnitude of the cosine; "on" means z != 0.
 
     Attributes:
         n_latents: dictionary size; static, it changes shapes.
-        k: how many latents stay on, 1 <= k <= n_latents; a leaf.
+        k: how many latents stay on, whole, 1 <= k <= n_latents; a leaf.
         aux: weight of the auxiliary loss; a leaf.
         dead_after: samples of silence after which a latent counts as dead; a leaf.
         k_start: how many stay on at step 0, falling linearly to k; 0 starts at k. A leaf.
@@ -44,6 +45,8 @@ class AbsTopK:
         require_range("n_latents", self.n_latents, low=1)
         fix = "a sample cannot have more latents on than there are"
         require_range("k", self.k, 1, self.n_latents, fix)
+        fix = "BatchTopK takes a mean over the batch, which may be a fraction"
+        require_no_fraction("k", self.k, fix)
         require_range("aux", self.aux, low=0.0)
 
     def init(self, key, d_model):

@@ -48,7 +48,7 @@ class ReLUApril:
 
     def init(self, key, d_model):
         params = base.init_tied(key, self.n_latents, d_model)
-        W_dec = self.start_norm * params.W_dec
+        W_dec = jnp.asarray(self.start_norm, params.W_dec.dtype) * params.W_dec
         return params._replace(W_enc=W_dec.T, W_dec=W_dec)
 
     def memory(self, params):

@@ -9,7 +9,8 @@ from flax import struct
 from jaxtyping import Array, ArrayLike, Float
 
 from synthetic.directions import unit_rows
-from synthetic.validation import require_range, require_width
+from synthetic.shapes import of_fields
+from synthetic.validation import require_no_fraction, require_range, require_width
 from toymodels.sae import base, revival
 from toymodels.sae.april import lengths
 from toymodels.sparse_coding.select import keep_k
@@ -37,6 +38,8 @@ class ArchetypalParams(NamedTuple):
     deviation: Array
     scale: Array
 
+    __repr__ = of_fields
+
 
 @struct.dataclass
 class Archetypal:
@@ -53,7 +56,7 @@ class Archetypal:
     Attributes:
         n_latents: dictionary size; static, it changes shapes.
         points: C, [point, d_model]; a leaf, held constant.
-        k: how many latents stay on, 1 <= k <= n_latents; a leaf.
+        k: how many latents stay on, whole, 1 <= k <= n_latents; a leaf.
         slack: greatest length of a row of L, in units of x; a leaf.
         aux: weight of the auxiliary loss; a leaf.
         dead_after: samples of silence after which a latent counts as dead; a leaf.
@@ -70,6 +73,8 @@ class Archetypal:
         require_range("n_latents", self.n_latents, low=1)
         fix = "a sample cannot have more latents on than there are"
         require_range("k", self.k, 1, self.n_latents, fix)
+        fix = "BatchTopK takes a mean over the batch, which may be a fraction"
+        require_no_fraction("k", self.k, fix)
         require_range("slack", self.slack, low=0.0)
         require_range("aux", self.aux, low=0.0)
 
@@ -77,16 +82,18 @@ class Archetypal:
         n_points, width = self.points.shape
         require_width("the width of points", width, d_model, "they are points of the data")
         order = jax.random.permutation(key, n_points)
-        mixture = jax.nn.one_hot(order[jnp.arange(self.n_latents) % n_points], n_points)
+        mixture = jax.nn.one_hot(
+            order[jnp.arange(self.n_latents) % n_points], n_points, dtype=jnp.float32
+        )
         W_dec = mixture @ self.points
         return ArchetypalParams(
             unit_rows(W_dec).T,
-            jnp.zeros(self.n_latents),
+            jnp.zeros(self.n_latents, jnp.float32),
             W_dec,
-            jnp.zeros(d_model),
+            jnp.zeros(d_model, jnp.float32),
             mixture,
             jnp.zeros_like(W_dec),
-            jnp.zeros(()),
+            jnp.zeros((), jnp.float32),
         )
 
     def memory(self, params):

@@ -8,6 +8,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from synthetic.directions import random, unit_rows
+from synthetic.shapes import of_fields
 from synthetic.validation import require_finite
 from toymodels.training.loop import Outcome, State
 
@@ -32,6 +33,8 @@ class Params(NamedTuple):
     b_enc: Array
     W_dec: Array
     b_dec: Array
+
+    __repr__ = of_fields
 
 
 class Dictionary(Protocol):
@@ -63,7 +66,9 @@ class Dictionary(Protocol):
 def init_tied(key: Key[Array, ""], n_latents: int, d_model: int) -> Params:
     """Random unit rows, the encoder their transpose, zero biases."""
     W_dec = random(key, n_latents, d_model)
-    return Params(W_dec.T, jnp.zeros(n_latents), W_dec, jnp.zeros(d_model))
+    return Params(
+        W_dec.T, jnp.zeros(n_latents, jnp.float32), W_dec, jnp.zeros(d_model, jnp.float32)
+    )
 
 
 def require_data(x: X, d_model: int) -> None:
@@ -118,7 +123,8 @@ def _product_backward(residuals: tuple[Array, Array], g: X):
     """
     z, W = residuals
     rows = g.reshape(-1, g.shape[-1]).T @ z.reshape(-1, z.shape[-1])
-    return g @ W.T, lax.optimization_barrier(rows).T
+    d_z, d_W = g @ W.T, lax.optimization_barrier(rows).T
+    return d_z.astype(z.dtype), d_W.astype(W.dtype)
 
 
 _product.defvjp(_product_forward, _product_backward)

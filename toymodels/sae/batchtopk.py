@@ -41,7 +41,7 @@ class BatchTopK:
         anneal_steps: over how many steps; a leaf.
         threshold_rate: weight of a new batch in the running mean; a leaf. The first
             1 / threshold_rate batches count alike, so that nothing of the start remains.
-        tilt: how much badly reconstructed samples count more (`tilted.tilted_mean`); a
+        tilt: how much badly reconstructed samples count more (`penalties.tilted_mean`); a
             leaf, 0 for the plain mean.
     """
 

@@ -44,7 +44,9 @@ class FrequencySort:
     ) -> Float[Array, " latent"]:
         """The running mean after one more batch; the first batches count alike."""
         weight = jnp.maximum(self.rate, 1 / (step + 1)).astype(frequency.dtype)
-        return frequency + weight * (jnp.mean(z != 0, axis=0) - frequency)
+        return frequency + weight * (
+            jnp.mean(z != 0, axis=0, dtype=frequency.dtype) - frequency
+        )
 
 
 def descending(frequency: Float[Array, " latent"]) -> Int[Array, " latent"]:

@@ -13,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, ArrayLike
 
 from synthetic.directions import random
+from synthetic.shapes import of_fields
 from synthetic.validation import require_range
 from toymodels.sae import base, revival
 from toymodels.sae.base import X, Z
@@ -39,6 +40,8 @@ class GatedParams(NamedTuple):
     b_mag: Array
     W_dec: Array
     b_dec: Array
+
+    __repr__ = of_fields
 
 
 @struct.dataclass
@@ -81,8 +84,10 @@ class Gated:
 
     def init(self, key, d_model):
         W_dec = random(key, self.n_latents, d_model)
-        r_mag, b_gate, b_mag = jnp.zeros((3, self.n_latents))
-        return GatedParams(W_dec.T, r_mag, b_gate, b_mag, W_dec, jnp.zeros(d_model))
+        r_mag, b_gate, b_mag = jnp.zeros((3, self.n_latents), jnp.float32)
+        return GatedParams(
+            W_dec.T, r_mag, b_gate, b_mag, W_dec, jnp.zeros(d_model, jnp.float32)
+        )
 
     def memory(self, params):
         return revival.all_alive(self.n_latents)

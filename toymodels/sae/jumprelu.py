@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, ArrayLike, Bool, Float
 
+from synthetic.shapes import of_fields
 from synthetic.validation import require_range
 from toymodels.sae import base, revival
 from toymodels.sae.base import X, Z
@@ -33,6 +34,8 @@ class JumpReLUParams(NamedTuple):
     W_dec: Array
     b_dec: Array
     threshold: Array
+
+    __repr__ = of_fields
 
 
 class L0Penalty(Protocol):
@@ -251,6 +254,7 @@ def _(primals, tangents):
 
 def _through_the_step(primals, tangents) -> Z:
     """(1 / bandwidth) K times what moves z_pre above its threshold."""
-    z_pre, threshold, bandwidth, to_input = primals
+    z_pre, threshold, *numbers = primals
+    bandwidth, to_input = (jnp.asarray(number, z_pre.dtype) for number in numbers)
     inside = jnp.abs(z_pre - threshold) < bandwidth / 2
     return jnp.where(inside, (to_input * tangents[0] - tangents[1]) / bandwidth, 0)

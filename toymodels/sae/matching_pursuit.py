@@ -8,6 +8,7 @@ from flax import struct
 from jaxtyping import Array, ArrayLike
 
 from synthetic.directions import random
+from synthetic.shapes import of_fields
 from synthetic.validation import require_range, require_whole
 from toymodels.sae import base
 from toymodels.sparse_coding.matching_pursuit import matching_pursuit
@@ -24,6 +25,8 @@ class PursuitParams(NamedTuple):
 
     W_dec: Array
     b_dec: Array
+
+    __repr__ = of_fields
 
 
 @struct.dataclass
@@ -77,4 +80,4 @@ class MatchingPursuit:
 
 def init_unit_rows(key, n_latents: int, d_model: int) -> PursuitParams:
     """Random rows of length 1 and no bias."""
-    return PursuitParams(random(key, n_latents, d_model), jnp.zeros(d_model))
+    return PursuitParams(random(key, n_latents, d_model), jnp.zeros(d_model, jnp.float32))

@@ -84,7 +84,7 @@ class Matryoshka:
 
     def memory(self, params):
         quiet = revival.all_alive(self.n_latents)
-        frequency = () if self.sort is None else jnp.zeros(self.n_latents)
+        frequency = () if self.sort is None else jnp.zeros(self.n_latents, jnp.float32)
         return Memory(quiet, params.threshold, frequency)
 
     def candidates(self, params, x):

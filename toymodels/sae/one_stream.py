@@ -4,7 +4,7 @@ Where drawing a batch costs as much as a step of training, as in wide worlds wit
 hierarchy, this is the cheaper way to compare dictionaries.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from jaxtyping import Array, Int, Key
 from synthetic.base import GroundTruth
 from toymodels.sae import training
 from toymodels.training import loop
+from toymodels.training.progress import Choice
 
 Stacks = dict[str, Any]
 
@@ -48,7 +49,7 @@ def advance(
     first = next(iter(states.values())).step[0]
 
     def sample(step):
-        key_batch, _ = jax.random.split(jax.random.fold_in(key, step))
+        key_batch, _ = loop.keys(key, step)
         return world.sample(key_batch, batch_size).x
 
     def step_of(x):
@@ -95,7 +96,7 @@ def fit_variants(
     learning_rate: float = 3e-3,
     seeds: Sequence[int] = (),
     chunk: int = 500,
-    progress: Callable[[int, dict[str, Any]], None] = lambda step, metrics: None,
+    progress: Choice = None,
 ) -> Stacks:
     """The weights of all members after training, compiled.
 
@@ -106,7 +107,8 @@ def fit_variants(
         n_steps, batch_size, learning_rate: of every member.
         seeds: of each member's first weights, the same for every variant; all members of a
             variant start alike where there are none.
-        chunk, progress: see `fit.run`.
+        chunk: see `loop.run`.
+        progress: see `training.fit`.
 
     Raises:
         NonFiniteLossError: a loss became NaN or infinite.

@@ -65,7 +65,7 @@ def _dead_error_forward(keep, target, z_pre, W_dec, dead, k):
         return jnp.mean(jnp.sum(jnp.square(left), axis=-1)), left
 
     def nothing() -> tuple[Array, Array]:
-        return jnp.zeros((), W_dec.dtype), jnp.zeros_like(target)
+        return jax.tree.map(jnp.zeros_like, jax.eval_shape(error))
 
     value, left = lax.cond(dead.any(), error, nothing)
     return value, (left, z_pre, W_dec, dead, k)
@@ -78,7 +78,8 @@ def _dead_error_backward(keep, kept, g):
         z_dead = keep(jnp.where(dead, z_pre, 0), k)
         g_left = left * (2 * g * left.shape[-1] / left.size)
         g_W = jnp.einsum("...l,...d->ld", z_dead, g_left)
-        return jnp.where(z_dead != 0, g_left @ W_dec.T, 0), g_W
+        g_z = jnp.where(z_dead != 0, g_left @ W_dec.T, 0)
+        return g_z.astype(z_pre.dtype), g_W.astype(W_dec.dtype)
 
     def nothing() -> tuple[Array, Array]:
         return jnp.zeros_like(z_pre), jnp.zeros_like(W_dec)
@@ -211,11 +212,15 @@ def resample(
 ) -> State:
     """Starts dead latents anew from samples that are reconstructed badly.
 
-    After Bricken et al. 2023. Each dead latent takes a sample, drawn with probability
-    proportional to its squared loss. Its decoder row becomes the unit residual of that
-    sample, its encoder column the same direction at `scale` times the mean norm of the
-    living columns, its bias 0; the optimizer's moments of these entries become 0. All
-    other entries stay as they are, bit for bit.
+    After Bricken et al. 2023. Each dead latent takes a sample of its own, drawn without
+    replacement with probability proportional to its squared loss. Its decoder row becomes
+    the unit residual of that sample, its encoder column the same direction at `scale` times
+    the mean norm of the living columns, its bias 0; the optimizer's moments of these
+    entries become 0. All other entries stay as they are, bit for bit.
+
+    Where more latents are dead than the batch has samples, every sample gives one, and the
+    rest stay dead until a later round: two that began alike would be alike for ever. (Of
+    samples that are equal each counts for itself.)
 
     Two differences from the source, on purpose: the samples come from the current batch,
     and the direction is the residual instead of the sample, so that it points at what is
@@ -224,9 +229,12 @@ def resample(
     residual = x - x_hat
     loss = jnp.sum(jnp.square(residual), axis=-1)
     weight = 2 * jnp.log(jnp.maximum(loss, jnp.finfo(loss.dtype).tiny))
-    chosen = jax.random.categorical(key, weight, shape=dead.shape)
-    direction = unit_rows(residual[chosen])
+    # The order of weight + Gumbel noise is that of draws without replacement.
+    order = jnp.argsort(weight + jax.random.gumbel(key, weight.shape), descending=True)
+    place = jnp.cumsum(dead) - 1
     alive = ~dead
+    dead = dead & (place < len(order))
+    direction = unit_rows(residual[order[jnp.clip(place, 0, len(order) - 1)]])
     norms = jnp.linalg.norm(state.params.W_enc, axis=0)
     counted = alive | ~alive.any()  # with none alive, all columns set the scale
     mean_norm = jnp.sum(norms * counted) / counted.sum()
@@ -241,10 +249,12 @@ def _replaced(
 ) -> State:
     """Dead latents along new directions, with encoder columns of a length and no memory."""
     params = state.params
+    columns = (length * direction.T).astype(params.W_enc.dtype)
+    rows = direction.astype(params.W_dec.dtype)
     replaced = params._replace(
-        W_enc=jnp.where(dead, length * direction.T, params.W_enc),
+        W_enc=jnp.where(dead, columns, params.W_enc),
         b_enc=jnp.where(dead, 0, params.b_enc),
-        W_dec=jnp.where(dead[:, None], direction, params.W_dec),
+        W_dec=jnp.where(dead[:, None], rows, params.W_dec),
     )
     return replace(
         state,

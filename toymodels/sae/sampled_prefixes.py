@@ -65,7 +65,7 @@ class SampledMatryoshka:
     def memory(self, params):
         """Widths evenly spaced for the first step, which has no key to draw by."""
         even = -(-self.n_latents * jnp.arange(1, self.n_prefixes + 1) // self.n_prefixes)
-        return Memory(even.astype(jnp.int32), jnp.zeros(self.n_latents))
+        return Memory(even.astype(jnp.int32), jnp.zeros(self.n_latents, jnp.float32))
 
     def encode(self, params, x):
         return jax.nn.relu(base.pre_activation(params, x))
@@ -108,7 +108,7 @@ def drawn_prefixes(
 ) -> Int[Array, " level"]:
     """Rising widths, the last n_latents; the others differ, with P(i) ~ i^(-1/2)."""
     widths = jnp.arange(1, n_latents, dtype=jnp.int32)
-    chance = 1 / jnp.sqrt(widths)
+    chance = 1 / jnp.sqrt(widths.astype(jnp.float32))
     shape = (n_prefixes - 1,)
     inner = jax.random.choice(key, widths, shape, False, chance / jnp.sum(chance))
     return jnp.append(jnp.sort(inner), n_latents).astype(jnp.int32)

@@ -1,4 +1,9 @@
-"""DOCSTRING."""
+"""Thresholds that stand for a selection over the batch, as BatchTopK and its like make it.
+
+In training such a variant keeps the largest entries of a whole batch. Outside training
+each sample is on its own, and a latent is on where it exceeds a threshold, which is either
+tracked from batch to batch or set exactly on a sample (`calibrate`).
+"""
 
 from typing import Any, NamedTuple, Protocol
 
@@ -6,6 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, ArrayLike, Float, Int
 
+from synthetic.shapes import of_fields
 from synthetic.validation import require_range
 from toymodels.sae import base
 from toymodels.sparse_coding.select import batch_kth_largest
@@ -28,6 +34,8 @@ class ThresholdParams(NamedTuple):
     W_dec: Array
     b_dec: Array
     threshold: Array
+
+    __repr__ = of_fields
 
 
 class Memory(NamedTuple):
@@ -69,7 +77,9 @@ def require_selection(dictionary: Any) -> None:
 
 def init_tied(key: Array, n_latents: int, d_model: int) -> ThresholdParams:
     """`base.init_tied` and a threshold of 0, which keeps all that is positive."""
-    return ThresholdParams(*base.init_tied(key, n_latents, d_model), jnp.zeros(()))
+    return ThresholdParams(
+        *base.init_tied(key, n_latents, d_model), jnp.zeros((), jnp.float32)
+    )
 
 
 def above(z: base.Z, threshold: ArrayLike) -> base.Z:
@@ -89,7 +99,7 @@ def tracked(
     without a positive entry changes nothing.
     """
     z = lax.stop_gradient(z)
-    smallest = jnp.min(jnp.where(z > 0, z, jnp.inf))
+    smallest = jnp.min(jnp.where(z > 0, z, jnp.inf)).astype(threshold.dtype)
     weight = jnp.maximum(rate, 1 / (step + 1)).astype(threshold.dtype)
     moved = threshold + weight * (smallest - threshold)
     return jnp.where(jnp.isfinite(smallest), moved, threshold)
@@ -113,11 +123,19 @@ def exact_threshold(z: Float[Array, "*batch latent"], k: ArrayLike) -> Float[Arr
     return jnp.where(last > 0, threshold, 0)
 
 
-def calibrate(dictionary: Thresholded, params: Any, x: base.X) -> Any:
+def calibrate(dictionary: Any, params: Any, x: base.X) -> Any:
     """`params` with the threshold at which `encode` has a mean L0 of k on `x`.
 
-    Exact on the sample: round(k * n) latents are on in its n rows (unless fewer are
-    positive, where the threshold is 0, or several tie at the last place).
+    Exact on the sample: round(k * n) latents are on in its n rows, unless fewer are
+    positive, where the threshold is 0, or several tie at the last place. A variant with
+    thresholds of another kind offers `calibrate(params, x)` itself; a wrapper is calibrated
+    as the variant in it; for any other variant `params` come back as they are.
     """
-    z = dictionary.candidates(params, x)
-    return params._replace(threshold=exact_threshold(z, dictionary.k))
+    if hasattr(dictionary, "calibrate"):
+        return dictionary.calibrate(params, x)
+    if hasattr(dictionary, "encode_batch"):
+        z = dictionary.candidates(params, x)
+        return params._replace(threshold=exact_threshold(z, dictionary.k))
+    if hasattr(dictionary, "inner"):
+        return calibrate(dictionary.inner, params, x)
+    return params

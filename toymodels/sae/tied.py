@@ -9,6 +9,7 @@ from flax import struct
 from jaxtyping import Array, ArrayLike
 
 from synthetic.directions import random
+from synthetic.shapes import of_fields
 from synthetic.validation import require_range
 from toymodels.sae import base, revival
 from toymodels.training.loop import Outcome
@@ -25,6 +26,8 @@ class TiedParams(NamedTuple):
 
     W_dec: Array
     b_enc: Array
+
+    __repr__ = of_fields
 
 
 @struct.dataclass
@@ -51,7 +54,7 @@ class Tied:
 
     def init(self, key, d_model):
         W_dec = random(key, self.n_latents, d_model)
-        return TiedParams(W_dec, jnp.zeros(self.n_latents))
+        return TiedParams(W_dec, jnp.zeros(self.n_latents, jnp.float32))
 
     def memory(self, params):
         return revival.all_alive(self.n_latents)

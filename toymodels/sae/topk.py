@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import ArrayLike
 
-from synthetic.validation import require_range
+from synthetic.validation import require_no_fraction, require_range
 from toymodels.sae import base, revival
 from toymodels.sparse_coding.select import annealed, keep_k
 from toymodels.training.loop import Outcome
@@ -15,15 +15,21 @@ from toymodels.training.loop import Outcome
 
 @struct.dataclass
 class TopK:
-    r"""Minimises ||x - x_hat||^2 + aux * L_aux with at most k latents on in each sample.
+    r"""Minimises ||x - x_hat||^2 + aux * L_aux with k latents on in each sample.
 
     z keeps the k largest entries of relu((x - b_dec) W_enc + b_enc), and
-    x_hat = z W_dec + b_dec. After each step the rows of W_dec are scaled back to length 1.
-    L_aux is `revival.auxk` over the dead latents with d_model / 2 of them a sample.
+    x_hat = z W_dec + b_dec. Fewer than k are on where fewer are positive; more than k only
+    where several tie for the k-th place, for all of these are kept. After each step the
+    rows of W_dec are scaled back to length 1. L_aux is `revival.auxk` over the dead
+    latents with d_model / 2 of them a sample.
+
+    Entries that tie with the k-th largest stay on as well. Positive ones tie where latents
+    read alike (equal columns and biases) or where numbers have few bits; then more than k
+    are on. Fewer are where fewer are positive. To cut ties would cost a sort.
 
     Attributes:
         n_latents: dictionary size; static, it changes shapes.
-        k: how many latents stay on, 1 <= k <= n_latents; a leaf.
+        k: how many latents stay on, whole, 1 <= k <= n_latents; a leaf.
         aux: weight of the auxiliary loss (1/32 in the paper); a leaf.
         dead_after: samples of silence after which a latent counts as dead; a leaf. (The
             paper's 10 million tokens never pass in a toy run.)
@@ -43,6 +49,8 @@ class TopK:
         require_range("n_latents", self.n_latents, low=1)
         fix = "a sample cannot have more latents on than there are"
         require_range("k", self.k, 1, self.n_latents, fix)
+        fix = "BatchTopK takes a mean over the batch, which may be a fraction"
+        require_no_fraction("k", self.k, fix)
         require_range("aux", self.aux, low=0.0)
 
     def init(self, key, d_model):

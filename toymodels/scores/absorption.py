@@ -1,4 +1,4 @@
-"""Absorption, hedging, splitting and merging, exact from the known hierarchy.
+"""Absorption, exact from the known hierarchy.
 
 Absorption comes from sparsity, needs a hierarchy, and sets encoder against decoder: the
 parent's latent is silent where a child is on, and the child's row has the parent in it
@@ -192,11 +192,11 @@ def mechanism(
     return Mechanism(
         child,
         parent,
-        _over(decoder[of_child, parent], decoder[of_child, child]),
-        _over(encoder[of_parent, child], encoder[of_parent, parent]),
+        ratio_to_own(decoder[of_child, parent], decoder[of_child, child]),
+        ratio_to_own(encoder[of_parent, child], encoder[of_parent, parent]),
     )
 
 
-def _over(part: np.ndarray, own: np.ndarray) -> np.ndarray:
+def ratio_to_own(part: np.ndarray, own: np.ndarray) -> np.ndarray:
     """part / own, NaN where `own` is 0."""
     return part / np.where(own != 0, own, np.nan)

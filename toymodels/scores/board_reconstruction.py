@@ -1,6 +1,6 @@
 """Board reconstruction: whole boards put together from latents of high precision.
 
-On a training sample, a latent at a share of its largest value (`coverage`) is labelled
+On a training sample, a latent at a share of its largest value (`detection`) is labelled
 with each property that it predicts with a precision of 0.95 or more and at least ten hits.
 On other boards a property is claimed where any latent with its label is on. The score is
 the F1 of all claims on all boards, pooled (Karvonen et al. 2024, arXiv 2408.00113).
@@ -80,7 +80,7 @@ def claims(
     """
     n_properties = len(counts.present)
     squares = np.arange(n_properties) if squares is None else np.asarray(squares)
-    on_square = jax.nn.one_hot(squares, int(squares.max()) + 1)
+    on_square = jax.nn.one_hot(squares, int(squares.max()) + 1, dtype=jnp.float32)
     blocks = in_blocks(sample, n_blocks)
     found = _claims(
         blocks.z,

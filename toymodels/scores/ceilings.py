@@ -144,9 +144,18 @@ def of_world(
         ),
         "OMP": Omp(truth.directions, truth.bias, most, nonnegative),
     }
-    if world.n_features * world.d_model**2 <= _PROBED:
+    if _is_probed(world):
         found["logistic probe"] = logistic_probe(world, example)
     return found
+
+
+def number(world: KnownDirections) -> int:
+    """How many ceilings `of_world` sets up."""
+    return 3 + _is_probed(world)
+
+
+def _is_probed(world: KnownDirections) -> bool:
+    return world.n_features * world.d_model**2 <= _PROBED
 
 
 def _at_true_l0(ceiling: Fista, example: Batch) -> Fista:

@@ -18,14 +18,16 @@ def correlations(statistics: Statistics) -> Float[np.ndarray, "latent feature"]:
     return ratio(statistics.za, np.sqrt(z_m2[:, None] * a_m2))
 
 
-def mcc_act(statistics: Statistics) -> float:
+def mcc_act(statistics: Statistics, absolute: bool = False) -> float:
     """Mean Pearson correlation of latent and feature values after one-to-one matching.
 
     The matching maximises the correlations themselves. This is the MCC of identifiable
     ICA, signed; a constant latent correlates with nothing and counts 0. Ceiling 1; its
-    floor is what the best matching makes of chance, so read it next to a control.
+    floor is what the best matching makes of chance, so read it next to a control. With
+    `absolute` it matches and averages magnitudes, as much of ICA's literature does.
     """
-    return float(one_to_one(correlations(statistics)).value.mean())
+    found = correlations(statistics)
+    return float(one_to_one(np.abs(found) if absolute else found).value.mean())
 
 
 class Amplitude(NamedTuple):

@@ -29,19 +29,21 @@ class Rows(NamedTuple):
         W_dec: [latent, d_model].
         cosine, pairs: with the true directions, and the one-to-one matching by it.
         mixing: of the decoder.
+        absolute: whether the cosines are magnitudes, and correlations are to be.
     """
 
     W_dec: np.ndarray
     cosine: Cosines
     pairs: Match
     mixing: Mixing
+    absolute: bool
 
 
 class Evaluation(NamedTuple):
     """What a pass leaves.
 
     Attributes:
-        W_dec, cosine, pairs, mixing: see `Rows`.
+        W_dec, cosine, pairs, mixing, absolute: see `Rows`.
         statistics: of all samples.
         counts: of the pairs at many thresholds.
         watched, sums: of the hierarchy; None without one.
@@ -52,6 +54,7 @@ class Evaluation(NamedTuple):
     cosine: Cosines
     pairs: Match
     mixing: Mixing
+    absolute: bool
     statistics: Statistics
     counts: ranking.Counts
     watched: absorption.Watched | None
@@ -68,14 +71,17 @@ def rows_of(
     rows = np.asarray(W_dec)
     cosine = geometry.cosines(rows, world.directions, absolute)
     true = geometry.unit_rows(np.asarray(world.directions))
-    return Rows(rows, cosine, geometry.match(cosine), mixing.decoder_mixing(rows, true))
+    mixed = mixing.decoder_mixing(rows, true)
+    return Rows(rows, cosine, geometry.match(cosine), mixed, absolute)
 
 
 def reordered(rows: Rows, order: Int[np.ndarray, " latent"]) -> Rows:
     """Those of `W_dec[order]`, without matching them anew."""
     place = np.argsort(order)
     pairs = rows.pairs._replace(latent=place[rows.pairs.latent])
-    return Rows(rows.W_dec[order], rows.cosine[order], pairs, rows.mixing[order])
+    return Rows(
+        rows.W_dec[order], rows.cosine[order], pairs, rows.mixing[order], rows.absolute
+    )
 
 
 def evaluate(
@@ -107,7 +113,7 @@ def evaluate_rows(
     The hierarchy is the world's `parents`, where it has any. Blocks are kept up to 2^26
     pairs of a latent and a feature together.
     """
-    _, cosine, pairs, mixed = rows
+    cosine, pairs, mixed = rows.cosine, rows.pairs, rows.mixing
     parents = getattr(world, "parents", None)
     watched = None
     if parents is not None and (np.asarray(parents) >= 0).any():
@@ -167,7 +173,8 @@ def values(found: Evaluation) -> dict[str, float]:
 
 
 def _sampled(found: Evaluation, statistics, counts, sums) -> dict[str, float]:
-    scores = summary.of_samples(statistics, found.W_dec, found.cosine, found.pairs)
+    rows = (found.W_dec, found.cosine, found.pairs, found.absolute)
+    scores = summary.of_samples(statistics, *rows)
     scores |= summary.of_ranking(counts, statistics, found.pairs)
     if found.watched is not None:
         scores |= summary.of_hierarchy(found.watched, sums)

@@ -1,4 +1,8 @@
-"""DOCSTRING."""
+"""Hedging: a latent whose row also holds a correlated feature that has no latent.
+
+It comes from reconstruction, needs a correlation, and shows in encoder and decoder alike
+(Chanin et al. 2025, arXiv 2505.11756); see `scores.absorption` for what sparsity does.
+"""
 
 from typing import NamedTuple
 
@@ -6,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from synthetic.validation import require_range
-from toymodels.scores.absorption import _over
+from toymodels.scores.absorption import ratio_to_own
 from toymodels.scores.classification import f1, ratio
 from toymodels.scores.matching import Match
 from toymodels.scores.mixing import Mixing, perplexity
@@ -47,7 +51,9 @@ def hedging(mixing: Mixing, pairs: Match, at: float = 0.0) -> Hedging:
     feature, latent = pairs.feature[found], pairs.latent[found]
     missing = np.setdiff1d(np.arange(mixing.shape[1]), feature)
     rows = mixing[latent]
-    coefficient = _over(rows[:, missing], rows[np.arange(len(rows)), feature][:, None])
+    coefficient = ratio_to_own(
+        rows[:, missing], rows[np.arange(len(rows)), feature][:, None]
+    )
     squares = np.square(rows)
     share = ratio(squares[:, missing].sum(axis=1), squares.sum(axis=1))
     return Hedging(feature, missing, coefficient, float(share.mean()) if len(rows) else 0.0)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key
 from synthetic.base import GroundTruth
 from synthetic.validation import require_range
 from toymodels.scores.callables import callable_on_arrays, require_codes
-from toymodels.scores.streaming import sample
+from toymodels.scores.streaming import opened, sample
 
 
 def informativeness(
@@ -42,7 +42,8 @@ def informativeness(
     require_range("n_samples", n_samples, low=2, fix="half fit, half measure")
     n_fit = n_samples // 2
     key_fit, key_test = jax.random.split(key)
-    fit, test = sample(world, key_fit, n_fit), sample(world, key_test, n_samples - n_fit)
+    world, fit = opened(world, key_fit, n_fit, directions=False)
+    test = sample(world, key_test, n_samples - n_fit)
     encode = callable_on_arrays(encode, fit.x)
     z = encode(fit.x)
     require_codes(z, n_fit)

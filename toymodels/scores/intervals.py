@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 from scipy import stats
@@ -30,7 +31,7 @@ def resample(
     fix = "one block has no spread; take smaller blocks"
     require_range("the number of blocks", n_blocks, low=2, fix=fix)
     require_range("draws", draws, low=1, fix="each draw is one resampling")
-    taken = jax.random.randint(key, (draws, n_blocks), 0, n_blocks)
+    taken = jax.random.randint(key, (draws, n_blocks), 0, n_blocks, jnp.int32)
     return np.stack([np.bincount(row, minlength=n_blocks) for row in np.asarray(taken)])
 
 
@@ -83,31 +84,41 @@ def bootstrap(
     weights: Int[np.ndarray, "draw block"],
     level: float = 0.95,
 ) -> dict[str, Interval]:
-    """Percentile intervals of every score, over resampled blocks (Efron 1979).
+    """Student's t intervals of every score, over resampled blocks (Efron 1979).
+
+    value -+ t(B - 1) s sqrt(B / (B - 1)), where s is the standard deviation of the draws
+    and B the number of blocks: for a mean over blocks that is Student's interval of the B
+    block means, so that it covers as often as it says however few blocks there are. (The
+    quantiles of the draws would cover 89 % of the time with 8 blocks where they say 95 %.)
+    It is symmetric, and may reach a little beyond the range of a score.
 
     It speaks of the samples only: the dictionary is held fixed, so for the spread of
-    training see `paired_difference`. With few blocks it is a little narrow: of 32 blocks
-    by a factor of sqrt(31 / 32).
+    training see `paired_difference`.
 
     Two dictionaries measured on the same blocks are compared by one call whose `scores`
     returns their differences: the same weights then serve both.
 
     Args:
         scores: from the weights of the blocks to scores by name; called once with all
-            weights 1 for the estimates. Draws in which a score is NaN do not count for it.
+            weights 1 for the estimates. Draws in which a score is NaN do not count for it;
+            with fewer than two others its interval is NaN.
         weights: from `resample`.
-        level: the share of the draws inside.
+        level: how often the interval is to cover.
     """
     require_range("level", level, 0.0, 1.0, "95 % is 0.95")
-    values = scores(np.ones(weights.shape[1], int))
+    n_blocks = weights.shape[1]
+    fix = "one block has no spread; take smaller blocks"
+    require_range("the number of blocks", n_blocks, low=2, fix=fix)
+    values = scores(np.ones(n_blocks, int))
     drawn = [scores(row) for row in weights]
-    tail = (1 - level) / 2
+    quantile = stats.t.ppf((1 + level) / 2, n_blocks - 1)
+    stretch = float(quantile * np.sqrt(n_blocks / (n_blocks - 1)))
     intervals = {}
     for name, value in values.items():
         found = np.array([draw[name] for draw in drawn], float)
         found = found[~np.isnan(found)]
-        low, high = np.quantile(found, [tail, 1 - tail]) if len(found) else (np.nan,) * 2
-        intervals[name] = Interval(float(value), float(low), float(high))
+        half = stretch * float(found.std(ddof=1)) if len(found) > 1 else np.nan
+        intervals[name] = Interval(float(value), float(value - half), float(value + half))
     return intervals
 
 

@@ -86,7 +86,7 @@ def fit_logistic(
             wrong = jax.nn.softplus(-sign * (standard @ w + b))
             return jnp.mean(wrong) + ridge / 2 * jnp.sum(jnp.square(w))
 
-        start = (jnp.zeros(inputs.shape[1]), jnp.zeros(()))
+        start = (jnp.zeros(inputs.shape[1], inputs.dtype), jnp.zeros((), inputs.dtype))
         return newton.minimise(loss, start, 40, _TOLERANCE).params
 
     w, b = lax.map(fit_one, jnp.asarray(labels).T.astype(inputs.dtype))
@@ -123,7 +123,7 @@ def fit_sparse(
     def fit_one(one):
         latents, label = one
         probe = fit_logistic(z[:, latents], label[:, None], ridge)
-        return jnp.zeros(z.shape[1]).at[latents].set(probe.W[:, 0]), probe.b[0]
+        return jnp.zeros(z.shape[1], z.dtype).at[latents].set(probe.W[:, 0]), probe.b[0]
 
     chosen = best_latents(z, labels, k)
     W, b = lax.map(fit_one, (chosen, jnp.asarray(labels).T))

@@ -26,14 +26,16 @@ def scores(
 ) -> dict[str, float]:
     """Every score that needs no second look at the samples.
 
-    See the modules of this package for their formulas.
+    See the modules of this package for their formulas. With `absolute`, cosines and the
+    correlations of `mcc_act` are magnitudes.
 
     Raises:
         ValueError: a statistic, `W_dec` or `directions` is not finite, or widths differ.
     """
     cosine = geometry.cosines(W_dec, directions, absolute)
     pairs = geometry.match(cosine)
-    return of_decoder(W_dec, cosine, pairs) | of_samples(statistics, W_dec, cosine, pairs)
+    sampled = of_samples(statistics, W_dec, cosine, pairs, absolute)
+    return of_decoder(W_dec, cosine, pairs) | sampled
 
 
 def of_decoder(W_dec: Rows, cosine: Cosines, pairs: Match) -> dict[str, float]:
@@ -52,7 +54,11 @@ def of_decoder(W_dec: Rows, cosine: Cosines, pairs: Match) -> dict[str, float]:
 
 
 def of_samples(
-    statistics: Statistics, W_dec: Rows, cosine: Cosines, pairs: Match
+    statistics: Statistics,
+    W_dec: Rows,
+    cosine: Cosines,
+    pairs: Match,
+    absolute: bool = False,
 ) -> dict[str, float]:
     """Scores of codes and reconstructions, the matching by cosine held fixed."""
     require_finite(statistics)
@@ -64,7 +70,7 @@ def of_samples(
     split = hedging.latents_per_feature(statistics)
     rare = classification.rarest(statistics)
     return {
-        "mcc_act": correlation.mcc_act(statistics),
+        "mcc_act": correlation.mcc_act(statistics, absolute),
         "latent_precision": float(latent.precision.mean()),
         "latent_recall": float(latent.recall.mean()),
         "latent_f1": float(latent.f1.mean()),

@@ -137,7 +137,9 @@ def member_sums(
             the codes depend on the batch, `block` is its size.
         members, partners: leaves stacked along a leading axis.
         world: shared by all.
-        key: of the samples; block t is drawn from `fold_in(key, t)`.
+        key: of the samples; block t is drawn from `fold_in(key, t)`, as the batches of a
+            stream are. Give the key of a stream, `synthetic.streams.stream_key`, that no
+            member was trained on.
         n_samples: rounded up to whole blocks.
         centre: near E x, from any samples.
         block: samples held in memory at once.

@@ -36,4 +36,4 @@ def fista(
         return a_next, a_next + (t - 1) / t_next * (a_next - a), t_next
 
     zero = jnp.zeros_like(target)
-    return lax.fori_loop(0, steps, advance, (zero, zero, jnp.ones(())))[0]
+    return lax.fori_loop(0, steps, advance, (zero, zero, jnp.ones((), target.dtype)))[0]

@@ -43,7 +43,7 @@ def soft_threshold(a: Codes, by: ArrayLike, nonnegative: bool) -> Codes:
 
 def step_size(gram: Gram) -> Float[Array, ""]:
     """1 / ||D||_2^2 from 30 power iterations on D D^T, with 5 % to spare."""
-    start = jnp.full(gram.shape[0], gram.shape[0] ** -0.5)
+    start = jnp.full(gram.shape[0], gram.shape[0] ** -0.5, gram.dtype)
     v = lax.fori_loop(0, 30, lambda _, v: _unit(gram @ (v + 1e-6 * start)), start)
     return 1 / jnp.maximum(1.05 * jnp.vdot(v, gram @ v), 1e-12)
 

@@ -31,7 +31,7 @@ def on_support(x: X, atoms: Atoms, support: Bool[Array, "batch atom"], most: int
         x, support = sample
         used, index = lax.top_k(support.astype(jnp.float32), most)
         a = least_squares(x, atoms[index], used > 0)
-        return jnp.zeros(len(atoms)).at[index].add(a)
+        return jnp.zeros(len(atoms), a.dtype).at[index].add(a)
 
     return lax.map(solve, (x, support), batch_size=ROWS)
 
@@ -45,7 +45,7 @@ def least_squares(
     """
     atoms = jnp.where(used[:, None], atoms, 0)
     gram = jnp.matmul(atoms, atoms.T, precision=lax.Precision.HIGHEST)
-    size = jnp.trace(gram) / jnp.maximum(used.sum(), 1)
+    size = jnp.trace(gram) / jnp.maximum(used.sum(dtype=jnp.int32), 1)
     ridge = jnp.where(used, _RIDGE * size, 1)
     factor = jax.scipy.linalg.cho_factor(gram + jnp.diag(ridge))
     a = jax.scipy.linalg.cho_solve(factor, atoms @ x)

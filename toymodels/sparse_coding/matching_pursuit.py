@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from toymodels.sparse_coding import Atoms, Codes, X
+from toymodels.sparse_coding import Atoms, Codes, X, of_one_dtype
 
 
 class Steps(NamedTuple):
@@ -22,7 +22,6 @@ class Steps(NamedTuple):
     size: Float[Array, "step batch"]
 
 
-@jax.custom_vjp
 def matching_pursuit(x: X, atoms: Atoms, k: ArrayLike) -> Codes:
     """The codes after k greedy steps; an atom may be taken more than once.
 
@@ -38,13 +37,18 @@ def matching_pursuit(x: X, atoms: Atoms, k: ArrayLike) -> Codes:
         atoms: the dictionary, rows of length 1; at other lengths a step is no projection.
         k: how many steps, a whole number of at most `atom`; may be traced.
     """
+    return _pursuit(*of_one_dtype(x, atoms), k)
+
+
+@jax.custom_vjp
+def _pursuit(x: X, atoms: Atoms, k: ArrayLike) -> Codes:
     return _forward(x, atoms, k)[0]
 
 
 def _forward(x: X, atoms: Atoms, k: ArrayLike):
     gram = jnp.matmul(atoms, atoms.T, precision=lax.Precision.HIGHEST)
     correlation = jnp.matmul(x, atoms.T, precision=lax.Precision.HIGHEST)
-    columns = jnp.arange(len(atoms))
+    columns = jnp.arange(len(atoms), dtype=jnp.int32)
 
     def take(t, carry):
         correlation, z, steps = carry
@@ -93,4 +97,4 @@ def _backward(residuals, g: Codes):
     return d_x, d_atoms, None
 
 
-matching_pursuit.defvjp(_forward, _backward)
+_pursuit.defvjp(_forward, _backward)

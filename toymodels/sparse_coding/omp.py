@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from toymodels.sparse_coding import Atoms, Codes, X
+from toymodels.sparse_coding import Atoms, Codes, X, of_one_dtype
 from toymodels.sparse_coding.least_squares import (
     ROWS,
     least_squares,
@@ -64,7 +64,8 @@ def _pursue(
 ) -> Codes:
     """The greedy loop; `refit(x, chosen, used, before)` gives the values of all slots."""
     most = min(most, atoms.shape[0])
-    slots = jnp.arange(most)
+    x, atoms = of_one_dtype(x, atoms)
+    slots = jnp.arange(most, dtype=jnp.int32)
     last = jnp.minimum(most, jnp.max(count))
 
     def pursue(sample):
@@ -75,7 +76,7 @@ def _pursue(
             index, used, a, left = carry
             wanted = preference(atoms @ left)
             taken = jnp.zeros(len(atoms), bool).at[index].max(used)
-            best = jnp.argmax(jnp.where(taken, -jnp.inf, wanted))
+            best = jnp.argmax(jnp.where(taken, -jnp.inf, wanted)).astype(jnp.int32)
             goes_on = (t < count) & (jnp.linalg.norm(left) > enough)
             index = jnp.where(slots == t, best, index)
             used = used | ((slots == t) & goes_on)
@@ -83,7 +84,8 @@ def _pursue(
             a = refit(x, chosen, used, a)
             return index, used, a, x - a @ chosen
 
-        start = jnp.zeros(most, int), jnp.zeros(most, bool), jnp.zeros(most, x.dtype), x
+        index, used = jnp.zeros(most, jnp.int32), jnp.zeros(most, bool)
+        start = index, used, jnp.zeros(most, x.dtype), x
         index, used, a, _ = lax.fori_loop(0, last, take, start)
         return jnp.zeros(len(atoms), x.dtype).at[index].add(jnp.where(used, a, 0))
 

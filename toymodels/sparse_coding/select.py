@@ -10,7 +10,7 @@ _SHIFT = 4_096  # two counts below it share a float32, exact up to 2**24
 
 
 def kth_largest(z: Float[Array, "batch latent"], k: ArrayLike) -> Float[Array, " batch"]:
-    """A threshold t per row with `sum(z >= t) == k`, for non-negative `z`.
+    """A threshold t per row with `sum(z >= t) == k`, for non-negative `z` and a whole k.
 
     Narrows the value range by thirds and leaves as soon as the count is exact, in blocks
     of rows small enough for the cache: on a CPU tens of times faster than `lax.top_k`. `k`
@@ -28,7 +28,8 @@ def kth_largest(z: Float[Array, "batch latent"], k: ArrayLike) -> Float[Array, "
 def keep_k(z: Float[Array, "*batch latent"], k: ArrayLike) -> Float[Array, "*batch latent"]:
     """`z` with all but the k largest entries of each row set to 0; `z` >= 0.
 
-    The gradient passes through the entries that are kept.
+    Entries that tie with the k-th are kept too. The gradient passes through the entries
+    that are kept.
     """
     return jnp.where(_among_k(z, k), z, 0)
 
@@ -43,7 +44,10 @@ def keep_k_positive(
 def keep_k_signed(
     z: Float[Array, "*batch latent"], k: ArrayLike
 ) -> Float[Array, "*batch latent"]:
-    """`z` with all but the k entries of each row that are largest in magnitude set to 0."""
+    """`z` with all but the k entries of each row that are largest in magnitude set to 0.
+
+    Entries of the same magnitude as the k-th are kept too.
+    """
     return jnp.where(_among_k(jnp.abs(z), k), z, 0)
 
 
@@ -81,7 +85,7 @@ def annealed(
     step: Int[Array, ""], k: ArrayLike, k_start: ArrayLike, anneal_steps: ArrayLike
 ) -> Float[Array, ""]:
     """k_start at step 0, falling linearly to k over `anneal_steps`; k if k_start <= k."""
-    left = jnp.clip(1 - step / anneal_steps, 0, 1)
+    left = jnp.clip(1 - jnp.asarray(step, jnp.float32) / anneal_steps, 0, 1)
     return jnp.asarray(k) + jnp.maximum(jnp.asarray(k_start) - k, 0) * left
 
 
@@ -143,14 +147,15 @@ def _count_two(
     parts = _parts(z.shape[-1])
     z = z.reshape(*z.shape[:-1], parts, -1)
     lower, upper = (t.reshape(-1, *[1] * (z.ndim - 1)) for t in (lower, upper))
-    both = jnp.where(z >= upper, 1.0 + _SHIFT, jnp.where(z >= lower, 1.0, 0.0))
-    sums = jnp.sum(both.astype(jnp.float32), axis=-1)
+    one, two = jnp.float32(1), jnp.float32(1 + _SHIFT)
+    both = jnp.where(z >= upper, two, jnp.where(z >= lower, one, 0))
+    sums = jnp.sum(both, axis=-1)
     over_upper = jnp.floor(sums / _SHIFT)
     over_lower = sums - _SHIFT * over_upper
     axes = tuple(range(1, sums.ndim))
 
     def total(counts: Array) -> Int[Array, " group"]:
-        return jnp.sum(counts.astype(jnp.int32), axis=axes)
+        return jnp.sum(counts.astype(jnp.int32), axis=axes, dtype=jnp.int32)
 
     return total(over_lower), total(over_upper)
 

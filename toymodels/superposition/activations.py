@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, Key
 
 from synthetic.base import Batch, GroundTruth
 from synthetic.directions import unit_rows
+from synthetic.shapes import of_fields
 from synthetic.validation import require_width
 from toymodels.superposition import Params
 
@@ -24,6 +25,8 @@ class Hidden:
 
     world: GroundTruth
     params: Params
+
+    __repr__ = of_fields
 
     def __post_init__(self):
         if getattr(self.params.W, "ndim", 0) >= 2:

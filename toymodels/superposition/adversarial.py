@@ -50,7 +50,9 @@ def adversarial_damage(
     """
     require_range("radius", radius, low=0.0, fix="it is a norm")
     target, hidden = jnp.abs(features), model.hidden(params, features)
-    pushes = jnp.asarray(radius) * model.hidden(params, attack_directions(params))
+    pushes = jnp.asarray(radius, hidden.dtype) * model.hidden(
+        params, attack_directions(params)
+    )
 
     def loss(hidden: Array) -> Array:
         error = jnp.square(target - model.readout(params, hidden))

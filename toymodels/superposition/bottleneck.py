@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 
+from synthetic.shapes import of_fields
 from synthetic.validation import require_range
 from toymodels.training import unrolled
 from toymodels.training.loop import Outcome
@@ -25,6 +26,8 @@ class Params(NamedTuple):
 
     W: Array
     b: Array
+
+    __repr__ = of_fields
 
 
 def torch_scale(n_instances: int, n_rows: int, n_columns: int) -> float:
@@ -74,8 +77,10 @@ class Bottleneck:
         scale = self.init_scale
         if scale is None:
             scale = (2 / (self.n_features + self.n_hidden)) ** 0.5
-        W = jnp.asarray(scale) * jax.random.normal(key, (self.n_features, self.n_hidden))
-        return Params(W, jnp.zeros(self.n_features))
+        W = jnp.asarray(scale, jnp.float32) * jax.random.normal(
+            key, (self.n_features, self.n_hidden), jnp.float32
+        )
+        return Params(W, jnp.zeros(self.n_features, jnp.float32))
 
     def hidden(
         self, params: Params, features: Float[Array, "*batch feature"]
@@ -112,7 +117,9 @@ class Bottleneck:
         columns = unrolled.columns(features)
         hidden = unrolled.product(columns, params.W)
         out = unrolled.product(hidden, params.W.T)
-        importance = jnp.broadcast_to(jnp.asarray(self.importance), params.b.shape)
+        importance = jnp.broadcast_to(
+            jnp.asarray(self.importance, params.b.dtype), params.b.shape
+        )
         total = jnp.zeros_like(columns[0])
         for i, (value, pre) in enumerate(zip(columns, out, strict=True)):
             answer = pre + params.b[i]

@@ -50,20 +50,20 @@ class CompressedReLU:
         key_in, key_out = jax.random.split(key)
         n, m = self.n_features, self.n_hidden
         return Weights(
-            jax.random.normal(key_in, (n, m)) / n**0.5,
-            jax.random.normal(key_out, (m, n)) / m**0.5,
+            jax.random.normal(key_in, (n, m), jnp.float32) / n**0.5,
+            jax.random.normal(key_out, (m, n), jnp.float32) / m**0.5,
         )
 
     def naive(self) -> Weights:
         """A neuron of its own for each of the first m features, nothing for the rest."""
-        W_in = jnp.eye(self.n_features, self.n_hidden)
+        W_in = jnp.eye(self.n_features, self.n_hidden, dtype=jnp.float32)
         return Weights(W_in, W_in.T)
 
     def target(
         self, features: Float[Array, "batch feature"]
     ) -> Float[Array, "batch feature"]:
         """relu(x) + x M."""
-        mixing = jnp.asarray(self.mixing)
+        mixing = jnp.asarray(self.mixing, features.dtype)
         mixed = features @ mixing if mixing.ndim else mixing * features
         return jax.nn.relu(features) + mixed
 

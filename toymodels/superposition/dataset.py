@@ -107,7 +107,7 @@ def _embed(column: Float[Array, " feature"], data: Dataset) -> Float[Array, " ro
 
 def _row_sums(x: Float[Array, "row slot"]) -> Float[Array, " row"]:
     """A product with ones: XLA would repeat a plain sum wherever its result is gathered."""
-    return jnp.matmul(x, jnp.ones(x.shape[1]), precision=lax.Precision.HIGHEST)
+    return jnp.matmul(x, jnp.ones(x.shape[1], x.dtype), precision=lax.Precision.HIGHEST)
 
 
 @jax.custom_vjp
@@ -157,7 +157,10 @@ def _loss_and_gradient(params: Params, data: Dataset) -> tuple[Float[Array, ""],
     ]
     value = (dense + jnp.sum(x * (x - 2 * answer))) / data.n_rows
     gradient = Params(jnp.stack(to_W, axis=-1), to_b)
-    return value, jax.tree.map(lambda g: 2 * g / data.n_rows, gradient)
+    scaled = jax.tree.map(
+        lambda g, w: (2 * g / data.n_rows).astype(w.dtype), gradient, params
+    )
+    return value, scaled
 
 
 def _dense_sums(W: Columns, b: Array, h: Columns) -> tuple[Columns, Array, Columns]:

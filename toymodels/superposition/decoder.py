@@ -13,6 +13,7 @@ from flax import struct
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 from synthetic.directions import unit_rows
+from synthetic.shapes import of_fields
 from synthetic.validation import require_range
 from toymodels.training.loop import Outcome
 
@@ -28,6 +29,8 @@ class DecoderParams(NamedTuple):
     b: Array
     W_out: Array
 
+    __repr__ = of_fields
+
 
 def crowded_embedding(
     key: Key[Array, ""], n_features: int, d_model: int
@@ -38,7 +41,7 @@ def crowded_embedding(
     than independent directions do.
     """
     require_range("d_model", d_model, 1, n_features, "the embedding is a bottleneck")
-    normal = jax.random.normal(key, (n_features, d_model))
+    normal = jax.random.normal(key, (n_features, d_model), jnp.float32)
     return unit_rows(jnp.linalg.svd(normal, full_matrices=False)[0])
 
 
@@ -69,12 +72,14 @@ class FeatureDecoder:
         d_model, k = self.embedding.shape[-1], self.n_neurons
 
         def uniform(key, shape, inputs):
-            return jax.random.uniform(key, shape, minval=-1.0) / inputs**0.5
+            return (
+                jax.random.uniform(key, shape, minval=-1.0, dtype=jnp.float32) / inputs**0.5
+            )
 
         key_in, key_bias, key_out = jax.random.split(key, 3)
         return DecoderParams(
             uniform(key_in, (d_model, k), d_model),
-            uniform(key_bias, (k,), d_model) + self.start_bias,
+            uniform(key_bias, (k,), d_model) + jnp.asarray(self.start_bias, jnp.float32),
             uniform(key_out, (k, self.n_features), k),
         )
 
@@ -86,7 +91,7 @@ class FeatureDecoder:
 
     def responses(self, params: DecoderParams) -> Float[Array, "feature neuron"]:
         """The hidden layer when one feature alone is present, at 1."""
-        return self.hidden(params, jnp.eye(self.n_features))
+        return self.hidden(params, jnp.eye(self.n_features, dtype=jnp.float32))
 
     def readout(
         self, params: DecoderParams, hidden: Float[Array, "*batch neuron"]

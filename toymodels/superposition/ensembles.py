@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree
 
 from synthetic.base import Batch
+from synthetic.random import named
 from synthetic.validation import require_range
 from toymodels.training import ensemble, loop
+from toymodels.training.progress import Choice
 
 _FLOATS_IN_CACHE = 1 << 17
 _BLOCK_OF_SAMPLES = 1 << 13
@@ -52,7 +54,7 @@ def train(
     share_draws: bool = False,
     measure: loop.Measure = loop.nothing,
     n_rows: int = 50,
-    progress: Callable[[int, dict[str, Any]], None] = lambda step, metrics: None,
+    progress: Choice = None,
     checkpoints: loop.Checkpoints | None = None,
 ) -> tuple[PyTree, loop.History]:
     """Trains `n_seeds` models on every setting, all in one program.
@@ -79,7 +81,7 @@ def train(
             compared on equal data, but their outcomes are no longer independent.
         measure: `state -> {name: array}`, of one member at the end of every row.
         n_rows: of the history.
-        progress: called once per row.
+        progress: called once per row, or whether to show rows; see `sae.training.fit`.
         checkpoints: where the run is saved and resumed.
 
     Returns:
@@ -133,7 +135,8 @@ def program(
     require_range("batch_size", batch_size, low=1, fix="an empty batch has no data")
     n_members = _n_settings(settings) * n_seeds
     key_init, key_data = jax.random.split(key)
-    repeated = jax.tree.map(lambda x: jnp.repeat(jnp.asarray(x), n_seeds, axis=0), settings)
+    settings = jax.tree.map(_number, settings)
+    repeated = jax.tree.map(lambda x: jnp.repeat(x, n_seeds, axis=0), settings)
 
     def begin(key, setting):
         return loop.start(problem(setting)[0].init(key), optimizer)
@@ -178,7 +181,8 @@ def losses(
     model and not the luckiest draw.
 
     Args:
-        key: of the samples; not the training key.
+        key: of the samples; neither the training key nor one derived from it. Split one
+            key into both, or give one with a name (`synthetic.random.named`).
         problem, settings: as given to `train`.
         params: [setting, seed, ...], from `train`.
         n_samples: rounded up to whole blocks of 8,192.
@@ -193,13 +197,20 @@ def losses(
 
     together = ensemble.over_members(one_setting, _n_settings(settings), shared=1)
     together = jax.jit(together)
-    settings = jax.tree.map(jnp.asarray, settings)
+    settings = jax.tree.map(_number, settings)
     # One block at a time: calls in flight together can wait for each other's devices.
     blocks = [
         jax.device_get(together(settings, params, k))
-        for k in jax.random.split(key, n_blocks)
+        for k in jax.random.split(named(key, "losses"), n_blocks)
     ]
     return np.asarray(np.mean(blocks, axis=0, dtype=np.float64))
+
+
+def _number(setting: ArrayLike) -> Array:
+    """A swept number, of 32 bits whatever JAX's default is: models and data are float32."""
+    array = jnp.asarray(setting)
+    wide = {jnp.dtype("float64"): jnp.float32, jnp.dtype("int64"): jnp.int32}
+    return array.astype(wide.get(array.dtype, array.dtype))
 
 
 def _n_settings(settings: PyTree) -> int:
@@ -210,6 +221,6 @@ def _members_in_cache(problem: Problem, settings: PyTree, batch_size: int) -> in
     """How many members a CPU core runs side by side; an accelerator runs all."""
     if jax.default_backend() != "cpu":
         return None
-    first = jax.tree.map(lambda x: jnp.asarray(x)[0], settings)
+    first = jax.tree.map(lambda x: x[0], settings)
     model, _ = problem(first)
     return max(1, _FLOATS_IN_CACHE // (batch_size * model.n_features))

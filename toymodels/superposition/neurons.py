@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 
+from synthetic.shapes import of_fields
 from synthetic.validation import require_range
 from toymodels.superposition.bottleneck import Params
 from toymodels.training.loop import Outcome
@@ -27,6 +28,8 @@ class UntiedParams(NamedTuple):
     W_in: Array
     W_out: Array
     b: Array
+
+    __repr__ = of_fields
 
 
 @struct.dataclass
@@ -52,8 +55,8 @@ class HiddenReLU:
     def init(self, key: Key[Array, ""]) -> Params:
         """Normal weights, zero biases."""
         scale = _scale(self.init_scale, self.n_features, self.n_hidden)
-        W = scale * jax.random.normal(key, (self.n_features, self.n_hidden))
-        return Params(W, jnp.zeros(self.n_features))
+        W = scale * jax.random.normal(key, (self.n_features, self.n_hidden), jnp.float32)
+        return Params(W, jnp.zeros(self.n_features, jnp.float32))
 
     def hidden(
         self, params: Params, features: Float[Array, "*batch feature"]
@@ -113,9 +116,13 @@ class AbsoluteValue:
         """Normal weights, zero biases."""
         scale = _scale(self.init_scale, self.n_features, self.n_hidden)
         key_in, key_out = jax.random.split(key)
-        W_in = scale * jax.random.normal(key_in, (self.n_features, self.n_hidden))
-        W_out = scale * jax.random.normal(key_out, (self.n_hidden, self.n_features))
-        return UntiedParams(W_in, W_out, jnp.zeros(self.n_features))
+        W_in = scale * jax.random.normal(
+            key_in, (self.n_features, self.n_hidden), jnp.float32
+        )
+        W_out = scale * jax.random.normal(
+            key_out, (self.n_hidden, self.n_features), jnp.float32
+        )
+        return UntiedParams(W_in, W_out, jnp.zeros(self.n_features, jnp.float32))
 
     def hidden(
         self, params: UntiedParams, features: Float[Array, "*batch feature"]
@@ -169,7 +176,7 @@ def _weighted_error(
 def _scale(init_scale: ArrayLike | None, n_features: int, n_hidden: int) -> Array:
     if init_scale is None:
         init_scale = (2 / (n_features + n_hidden)) ** 0.5
-    return jnp.asarray(init_scale)
+    return jnp.asarray(init_scale, jnp.float32)
 
 
 def _require_sizes(n_features: int, n_hidden: int, init_scale: ArrayLike | None) -> None:

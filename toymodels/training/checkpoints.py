@@ -17,6 +17,13 @@ class CheckpointMismatchError(ValueError):
     """A checkpoint does not fit the state it is restored into."""
 
 
+def saved_below(directory: Path) -> list[Path]:
+    """The folders of all complete checkpoints in folders of `directory`, oldest first."""
+    found = [mark.parent for mark in directory.rglob("_CHECKPOINT_METADATA")]
+    complete = [folder for folder in found if folder.name.isdigit()]
+    return sorted(complete, key=lambda folder: folder.stat().st_mtime)
+
+
 class DirectoryCheckpoints:
     """Keeps the newest state and its metrics under one directory.
 
@@ -47,10 +54,16 @@ class DirectoryCheckpoints:
     def latest_step(self) -> int | None:
         return self._manager.latest_step() if self.directory.exists() else None
 
-    def save(self, step: int, state: PyTree, history: History) -> None:
-        """Writes `state` and `history` unless the last save is too recent."""
-        if time.monotonic() - self._last_save < self.seconds:
-            return
+    def save(self, step: int, state: PyTree, history: History, now: bool = False) -> bool:
+        """Writes `state` and `history`, unless the last save is too recent and not `now`.
+
+        Returns:
+            Whether this step is on disk.
+        """
+        if not now and time.monotonic() - self._last_save < self.seconds:
+            return False
+        if step == self.latest_step:
+            return True
         rows = {"step": history.step, **history.metrics}
         self._manager.save(
             step,
@@ -60,6 +73,7 @@ class DirectoryCheckpoints:
             ),
         )
         self._last_save = time.monotonic()
+        return True
 
     def restore(self, state: PyTree) -> tuple[PyTree, History] | None:
         """The newest checkpoint, or None when there is none.

@@ -14,16 +14,23 @@ import numpy as np
 from jax import lax
 from jax.sharding import AxisType, Mesh
 from jax.sharding import PartitionSpec as P
-from jaxtyping import PyTree
+from jaxtyping import Array, ArrayLike, PyTree
 
 MEMBER = "member"
 
 
 def stack(members: Sequence[PyTree]) -> PyTree:
-    """One pytree whose leaves hold all members along a new leading axis."""
-    return jax.tree.map(
-        lambda *leaves: jnp.stack([jnp.asarray(x) for x in leaves]), *members
-    )
+    """One pytree whose leaves hold all members along a new leading axis.
+
+    Python's numbers become 32 bits wide, whatever JAX's default is; arrays stay as they
+    are.
+    """
+    return jax.tree.map(lambda *leaves: jnp.stack([_leaf(x) for x in leaves]), *members)
+
+
+def _leaf(x: ArrayLike) -> Array:
+    narrow = {float: jnp.float32, int: jnp.int32}
+    return jnp.asarray(x, narrow.get(type(x)))
 
 
 def mesh(n_members: int) -> Mesh:

@@ -62,7 +62,7 @@ def minimise(
         x, value, gradient, damping, n = carry
         H = hessian(x)
         scale = jnp.mean(jnp.abs(jnp.diag(H))) + _TINY
-        factor = jnp.linalg.cholesky(H + damping * scale * jnp.eye(x.size))
+        factor = jnp.linalg.cholesky(H + damping * scale * jnp.eye(x.size, dtype=H.dtype))
         trial = x - jax.scipy.linalg.cho_solve((factor, True), gradient)
         new_value, new_gradient = value_and_gradient(trial)
         # The factor of a matrix that is not positive definite is NaN, and so is this value.

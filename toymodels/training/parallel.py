@@ -1,8 +1,8 @@
 """Data-parallel training: each device, of one process or many, has a share of a batch.
 
-Members of an ensemble are spread over devices by `toymodels.training.ensemble`; here it is the
-samples of every batch. The program stays the one of a single device: the compiler splits it
-and adds up gradients across devices, so results agree to rounding.
+Members of an ensemble are spread over devices by `toymodels.training.ensemble`; here it is
+the samples of every batch. The program stays the one of a single device: the compiler
+splits it and adds up gradients across devices, so results agree to rounding.
 """
 
 import jax

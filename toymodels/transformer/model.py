@@ -57,10 +57,14 @@ class Attention(nnx.Module):
 
     def __init__(self, key: Key[Array, ""], d_model: int, n_heads: int, out_scale: float):
         key_in, key_out = jax.random.split(key)
-        self.W_qkv = nnx.Param(0.02 * jax.random.normal(key_in, (d_model, 3 * d_model)))
-        self.b_qkv = nnx.Param(jnp.zeros(3 * d_model))
-        self.W_out = nnx.Param(out_scale * jax.random.normal(key_out, (d_model, d_model)))
-        self.b_out = nnx.Param(jnp.zeros(d_model))
+        self.W_qkv = nnx.Param(
+            0.02 * jax.random.normal(key_in, (d_model, 3 * d_model), jnp.float32)
+        )
+        self.b_qkv = nnx.Param(jnp.zeros(3 * d_model, jnp.float32))
+        self.W_out = nnx.Param(
+            out_scale * jax.random.normal(key_out, (d_model, d_model), jnp.float32)
+        )
+        self.b_out = nnx.Param(jnp.zeros(d_model, jnp.float32))
         self.n_heads = n_heads
 
     def heads(self, x: Stream, position: Learned | Rotary) -> Heads:
@@ -99,10 +103,14 @@ class MLP(nnx.Module):
 
     def __init__(self, key: Key[Array, ""], d_model: int, d_mlp: int, out_scale: float):
         key_in, key_out = jax.random.split(key)
-        self.W_in = nnx.Param(0.02 * jax.random.normal(key_in, (d_model, d_mlp)))
-        self.b_in = nnx.Param(jnp.zeros(d_mlp))
-        self.W_out = nnx.Param(out_scale * jax.random.normal(key_out, (d_mlp, d_model)))
-        self.b_out = nnx.Param(jnp.zeros(d_model))
+        self.W_in = nnx.Param(
+            0.02 * jax.random.normal(key_in, (d_model, d_mlp), jnp.float32)
+        )
+        self.b_in = nnx.Param(jnp.zeros(d_mlp, jnp.float32))
+        self.W_out = nnx.Param(
+            out_scale * jax.random.normal(key_out, (d_mlp, d_model), jnp.float32)
+        )
+        self.b_out = nnx.Param(jnp.zeros(d_model, jnp.float32))
 
     def neurons(self, x: Stream) -> Float[Array, "batch token d_mlp"]:
         """gelu(x W_in + b_in)."""
@@ -116,8 +124,8 @@ class Norm(nnx.Module):
     """Layer normalisation; mean and variance in float32 whatever the stream is in."""
 
     def __init__(self, d_model: int):
-        self.scale = nnx.Param(jnp.ones(d_model))
-        self.shift = nnx.Param(jnp.zeros(d_model))
+        self.scale = nnx.Param(jnp.ones(d_model, jnp.float32))
+        self.shift = nnx.Param(jnp.zeros(d_model, jnp.float32))
 
     def __call__(self, x: Stream) -> Stream:
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
@@ -181,14 +189,18 @@ class Transformer(nnx.Module):
         require_width("d_model modulo n_heads", d_model % n_heads, 0, fix)
         keys = jax.random.split(key, 3 + n_layers)
         out_scale = 0.02 / (2 * n_layers) ** 0.5
-        self.W_E = nnx.Param(0.02 * jax.random.normal(keys[0], (n_words, d_model)))
+        self.W_E = nnx.Param(
+            0.02 * jax.random.normal(keys[0], (n_words, d_model), jnp.float32)
+        )
         self.position = position or Learned(keys[1], n_context, d_model)
         self.n_layers = n_layers
         for i, key_block in enumerate(keys[3:]):
             block = Block(key_block, d_model, n_heads, d_mlp or 4 * d_model, out_scale)
             setattr(self, f"block_{i}", block)
         self.norm = Norm(d_model)
-        self.W_U = nnx.Param(0.02 * jax.random.normal(keys[2], (d_model, n_words)))
+        self.W_U = nnx.Param(
+            0.02 * jax.random.normal(keys[2], (d_model, n_words), jnp.float32)
+        )
 
     @property
     def d_model(self) -> int:

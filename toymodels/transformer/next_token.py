@@ -1,4 +1,4 @@
-"""Training transformers on the exact distribution of every next token, by `toymodels.training.loop`.
+"""Training transformers on the exact distribution of every next token.
 
 A game (`synthetic.othello.OthelloGame`, `synthetic.maze.MazeGame`) makes sequences inside
 the compiled step, together with the distribution of the token that follows each of their
@@ -7,7 +7,6 @@ of its loss above the entropy of the targets is its Kullback-Leibler divergence 
 game: how far it is from perfect, which a loss on draws does not tell.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -16,7 +15,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, DTypeLike, Float, Int, Key, PyTree
 
+from synthetic import random
 from toymodels.training import loop
+from toymodels.training.progress import Choice
 from toymodels.transformer.model import Transformer
 
 
@@ -133,7 +134,7 @@ def train(
     learning_rate: float = 2e-3,
     dtype: DTypeLike | None = None,
     chunk: int = 100,
-    progress: Callable[[int, dict[str, Any]], None] = lambda step, metrics: None,
+    progress: Choice = None,
     checkpoints: loop.Checkpoints | None = None,
 ) -> tuple[Transformer, loop.History]:
     """Trains a model on fresh games, compiled; returns it and one row per chunk.
@@ -160,7 +161,12 @@ def evaluate(
     n_sequences: int = 2048,
     block: int = 256,
 ) -> dict[str, float]:
-    """The metrics and `top_n_recall` on fresh sequences, means over blocks of them."""
+    """The metrics and `top_n_recall` on fresh sequences, means over blocks of them.
+
+    Whatever `key` is, no batch that `train` drew is among them: `random.named` sets them
+    apart.
+    """
+    key = random.named(key, "next_token.evaluate")
     keys = jax.random.split(key, -(-n_sequences // block))
     found = [jax.device_get(_measured(block, model, game, k)) for k in keys]
     return {name: float(sum(row[name] for row in found) / len(found)) for name in found[0]}

@@ -12,7 +12,9 @@ class Learned(nnx.Module):
     """A vector per position, added to the embedding (GPT-2)."""
 
     def __init__(self, key: Key[Array, ""], n_context: int, d_model: int):
-        self.vector = nnx.Param(0.02 * jax.random.normal(key, (n_context, d_model)))
+        self.vector = nnx.Param(
+            0.02 * jax.random.normal(key, (n_context, d_model), jnp.float32)
+        )
 
     def embed(self, x: Float[Array, "batch token d_model"]) -> Array:
         """x + vector."""
@@ -46,7 +48,7 @@ class Rotary(nnx.Module):
         fix = "rotations turn pairs of entries: choose another number of heads"
         require_width("d_head modulo 2", x.shape[-1] % 2, 0, fix)
         half = x.shape[-1] // 2
-        rate = self.base ** (-jnp.arange(half) / half)
+        rate = self.base ** (-jnp.arange(half, dtype=jnp.float32) / half)
         angle = jnp.arange(x.shape[-3])[:, None, None] * rate
         cos, sin = jnp.cos(angle).astype(x.dtype), jnp.sin(angle).astype(x.dtype)
         first, second = x[..., :half], x[..., half:]

@@ -1,13 +1,13 @@
 """Players with a name: a game, the sizes of a transformer and how it is trained on it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import jax
 from jaxtyping import Array, DTypeLike, Key
 
 from toymodels.training import loop
+from toymodels.training.progress import Choice
 from toymodels.transformer import next_token
 from toymodels.transformer.model import Transformer
 from toymodels.transformer.positions import Rotary
@@ -63,10 +63,15 @@ class Preset(Generic[G]):
         self,
         key: Key[Array, ""],
         chunk: int = 100,
-        progress: Callable[[int, dict[str, Any]], None] = lambda step, metrics: None,
+        progress: Choice = None,
         checkpoints: loop.Checkpoints | None = None,
     ) -> tuple[Transformer, loop.History]:
-        """The trained model, and one row of metrics per chunk."""
+        """The trained model, and one row of metrics per chunk.
+
+        The first half of `key` is that of `init`, the second that of the data. Measure the
+        model with a key of its own; `next_token.evaluate`, `walks.evaluate` and
+        `probes` set theirs apart from every batch of training.
+        """
         key_init, key_data = jax.random.split(key)
         return next_token.train(
             key_data,

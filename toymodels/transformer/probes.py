@@ -9,6 +9,9 @@ features are present where the answer is above a half.
 Scores need controls: the same probe of a model that was never trained, and of the moves
 themselves (`residual.OthelloMoves`). An exact probe also finds what lies in directions of
 little variance, so that the first stands about as high as the second.
+
+Whatever key is given, probes are fitted and scored on other positions than the model was
+trained on, and scored on others than they were fitted to (`synthetic.random.named`).
 """
 
 from collections.abc import Iterator
@@ -21,7 +24,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from synthetic import random
 from synthetic.validation import require_range
+
+_FIT, SCORED = "probes.fit", "probes.scores"
 
 
 class Streams(Protocol):
@@ -69,11 +75,11 @@ def fit(
     """
     require_range("ridge", ridge, low=0.0, fix="it weighs a penalty")
 
-    keys = list(_keys(key, n_rows, block))
+    keys = list(block_keys(key, _FIT, n_rows, block))
     # Around the mean of one block, float32 sums keep directions of little variance.
-    first = _rows(world, keys[0], block)
+    first = block_rows(world, keys[0], block)
     middle = first[0].mean(axis=1)
-    blocks = chain([first], (_rows(world, k, block) for k in keys[1:]))
+    blocks = chain([first], (block_rows(world, k, block) for k in keys[1:]))
     found = [jax.device_get(_moments(x, y, middle)) for x, y in blocks]
     gram, cross = (np.sum(p, axis=0, dtype=float) for p in zip(*found, strict=True))
     n = gram[:, -1:, -1:]
@@ -113,8 +119,8 @@ def feature_scores(
     block: int = 4096,
 ) -> FeatureScores:
     """How well the probes read yes-or-no features: yes where the answer is above a half."""
-    keys = _keys(key, n_rows, block)
-    found = [jax.device_get(_yes_or_no(probes, *_rows(world, k, block))) for k in keys]
+    keys = block_keys(key, SCORED, n_rows, block)
+    found = [jax.device_get(_yes_or_no(probes, *block_rows(world, k, block))) for k in keys]
     by_feature, whole, rate = (np.mean(part, axis=0) for part in zip(*found, strict=True))
     base = float(np.maximum(rate, 1 - rate).mean())
     return FeatureScores(by_feature.mean(-1), whole, by_feature, base)
@@ -125,7 +131,7 @@ def _streams(world: Streams, key: Key[Array, ""], n_games: int) -> tuple[Array, 
     return world.streams(key, n_games)
 
 
-def _rows(world: Streams, key: Key[Array, ""], block: int) -> tuple[Array, Array]:
+def block_rows(world: Streams, key: Key[Array, ""], block: int) -> tuple[Array, Array]:
     """At least `block` of them. Games and forward pass are most of what is compiled: one
     program serves every function here, and all worlds that differ in leaves alone.
     """
@@ -140,7 +146,7 @@ def _moments(
 ) -> tuple[Array, Array]:
     """Sums over rows of (x - middle, 1) (x - middle, 1)' and of (x - middle, 1) y'."""
     x = x - middle[:, None]
-    x = jnp.concatenate([x, jnp.ones((*x.shape[:2], 1))], axis=-1)
+    x = jnp.concatenate([x, jnp.ones((*x.shape[:2], 1), x.dtype)], axis=-1)
     with jax.default_matmul_precision("highest"):
         return jnp.einsum("srd,sre->sde", x, x), jnp.einsum("srd,rf->sdf", x, y)
 
@@ -152,5 +158,8 @@ def _yes_or_no(probes: Probes, x: Array, y: Array) -> tuple[Array, Array, Array]
     return right.mean(1), right.all(-1).mean(1), jnp.mean(y > 0, axis=0)
 
 
-def _keys(key: Key[Array, ""], n_rows: int, block: int) -> Iterator[Key[Array, ""]]:
-    return iter(jax.random.split(key, -(-n_rows // block)))
+def block_keys(
+    key: Key[Array, ""], purpose: str, n_rows: int, block: int
+) -> Iterator[Key[Array, ""]]:
+    """Of blocks that neither training nor a call for another purpose draws."""
+    return iter(jax.random.split(random.named(key, purpose), -(-n_rows // block)))

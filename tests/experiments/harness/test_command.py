@@ -1,5 +1,6 @@
 """The command line: what it runs, and what it says when it cannot."""
 
+import io
 import json
 import re
 from dataclasses import dataclass, replace
@@ -106,11 +107,16 @@ def test_the_list_names_every_experiment(capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["sae_recovary"], 'no experiment "sae_recovary".*did you mean "sae_recovery"'),
-        (
-            ["stub", "--set", "valeu=2"],
-            'no setting "valeu", expected one of value.*mean "value"',
-        ),
+        (["sae_recovary"], 'no experiment "sae_recovary"; did you mean "sae_recovery"'),
+        (["toy"], 'no experiment "toy"; did you mean "toy_intro" or "toy_saes"?'),
+        (["xyzzy"], '"xyzzy"; `python -m experiments` lists all [0-9]+$'),
+        (["xyzzy", "--help"], 'no experiment "xyzzy"'),
+        (["stub", "--set", "valeu=2"], 'no setting "valeu"; did you mean "value"?'),
+        (["stub", "--set", "x" * 9999], 'given "x{60}...", expected field=value'),
+        (["stub", "--seed", "-1"], "--seed is -1, expected a number from 0 to 4294967295"),
+        (["stub", "--seed", str(2**63)], "--seed is 9223372036854775808, expected"),
+        (["--quick"], "--quick has no effect where no name was given"),
+        (["--redraw", "nowhere", "--seed", "3"], "--seed has no effect where a record"),
         (
             ["stub", "--set", "value=high"],
             'value cannot be "high", expected float like 1.0',
@@ -135,6 +141,95 @@ def test_bad_input_gets_one_sentence_and_leaves_nothing(
     assert not left
 
 
+def test_help_with_a_name_shows_its_story_and_settings(capsys):
+    assert command.main(["toy_intro", "--help"]) == 0
+    out = capsys.readouterr().out
+    for part in (
+        "How do five features share two dimensions",
+        "0.4 minutes on two cores",
+        "Expect:  two orthogonal features at density 1",
+        "n_densities = 10   (--quick: 2)",
+        "feature i's error weighs importance^i",
+        "n_densities, n_seeds: models of each",
+    ):
+        assert part in out
+    assert command.main(["--help"]) == 0
+    assert "--redraw DIR" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        (["--quick"], "record with value 1.0, which this run with value 0.5 would replace"),
+        (["--seed", "3"], "record with seed 0, which this run with seed 3 would replace"),
+        (["--set", "sizes=(3,)"], r"with sizes \[1, 2\], which this run with sizes \[3\]"),
+    ],
+)
+def test_a_record_of_another_run_is_not_written_over(tmp_path, capsys, other, sentence):
+    out = ["--out", str(tmp_path)]
+    assert command.main(["stub", *out]) == 0
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    capsys.readouterr()
+    assert command.main(["stub", *other, *out]) == command.USAGE_ERROR
+    printed = capsys.readouterr()
+    assert re.search(sentence, printed.err)
+    assert f"--out {tmp_path}_2" in printed.err
+    assert printed.out == ""
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert command.main(["toy_intro", *out]) == command.USAGE_ERROR
+    assert "experiment stub" in capsys.readouterr().err
+
+
+def test_the_same_run_and_a_damaged_record_are_written_over(tmp_path):
+    out = ["--out", str(tmp_path), "--seed", "3"]
+    for damage in (None, "{", "[]", '{"format": 0}'):
+        if damage is not None:
+            (tmp_path / "record.json").write_text(damage)
+        assert command.main(["stub", *out]) == 0
+        assert json.loads((tmp_path / "record.json").read_text())["seed"] == 3
+
+
+def test_what_a_killed_run_left_is_cleaned_up(tmp_path):
+    for name in (".arrays.npz.x1y2", ".record.json.abc", ".notes"):
+        (tmp_path / name).write_text("half")
+    command.main(["stub", "--out", str(tmp_path)])
+    assert [path.name for path in tmp_path.glob(".*")] == [".notes"]
+
+
+def test_a_redraw_under_another_name_is_refused(tmp_path, capsys):
+    command.main(["stub", "--out", str(tmp_path)])
+    assert command.main(["stub", "--redraw", str(tmp_path)]) == 0
+    assert command.main(["toy_intro", "--redraw", str(tmp_path)]) == command.USAGE_ERROR
+    assert 'holds a record of "stub"' in capsys.readouterr().err
+
+
+def test_a_failed_check_of_another_size_says_which_size_the_bands_are_for(
+    tmp_path, capsys, monkeypatch
+):
+    arguments = ["stub", "--quick", "--set", "value=3", "--out"]
+    command.main([*arguments, str(tmp_path / "quick")])
+    out = capsys.readouterr().out
+    assert "the bands are for the default size: this run has value=3.0 (1.0)" in out
+    command.main(["stub", "--quick", "--out", str(tmp_path / "passed")])
+    assert "default size" not in capsys.readouterr().out
+    worse = replace(STUB, settings=Settings(value=3))
+    monkeypatch.setattr(command, "catalogue", lambda: {"stub": worse})
+    command.main(["stub", "--out", str(tmp_path / "failed")])
+    out = capsys.readouterr().out
+    assert "FAIL" in out
+    assert "default size" not in out
+
+
+def test_a_reader_that_has_read_enough_ends_the_list_quietly(monkeypatch, capsys):
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stdout", Closed())
+    assert command.main([]) == command.CLOSED_PIPE
+    assert capsys.readouterr().err == ""
+
+
 def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
     assert (
@@ -148,7 +243,7 @@ def test_the_main_experiment_end_to_end(tmp_path):
     assert command.main(["sae_recovery", *TINY, "--out", str(tmp_path)]) == 0
     record, arrays = records.read(tmp_path)
     passed = {check["name"]: check["passed"] for check in record["checks"]}
-    assert passed["oracle: explained variance"]
+    assert passed["mean true L0"]
     assert passed["mean true L0"]
     assert arrays["cosine/TopK"].shape == (12, 12)
     assert not (tmp_path / "checkpoints").exists()
@@ -197,10 +292,10 @@ def test_an_interrupted_command_resumes_and_ends_the_same(tmp_path, capsys, monk
     monkeypatch.setattr(Job, "checkpoints", checkpoints)
     out = ["--out", str(tmp_path / "cut")]
     assert command.main([*tiny, *out]) == command.INTERRUPTED
-    assert "resumes" in capsys.readouterr().err
+    assert "interrupted" in capsys.readouterr().err
     assert not (tmp_path / "cut" / "record.json").exists()
     assert command.main([*tiny, *out]) == 0
-    assert seen == [*range(2, 61, 2), *range(60, 101, 2)]
+    assert seen == [*range(2, 61, 2), *range(62, 101, 2)]
 
     (_, whole), (_, cut) = (records.read(tmp_path / name) for name in ("whole", "cut"))
     for name, array in whole.items():

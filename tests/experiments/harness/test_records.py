@@ -46,12 +46,53 @@ def test_round_trip(tmp_path):
         (1.1, 0.0, 1.0, False),
         (-0.1, 0.0, None, False),
         (9.9, 0.0, None, True),
-        (float("nan"), None, None, False),
+        (float("nan"), None, 1.0, False),
         (float("inf"), 0.0, None, False),
     ],
 )
 def test_check(value, low, high, passed):
     assert Check("x", value, low, high, "").passed is passed
+
+
+@pytest.mark.parametrize(
+    ("check", "passed"),
+    [
+        (Check.within("x", 0.5, 0.0, 1.0, ""), True),
+        (Check.within("x", 1.5, 0.0, 1.0, ""), False),
+        (Check.at_least("x", 1.5, 1.0, ""), True),
+        (Check.at_least("x", 0.5, 1.0, ""), False),
+        (Check.at_most("x", 0.5, 1.0, ""), True),
+        (Check.at_most("x", 1.5, 1.0, ""), False),
+        (Check.at_most("x", None, 1.0, ""), False),
+        (Check.at_least("x", None, 1.0, ""), False),
+    ],
+)
+def test_kinds_of_bands(check, passed):
+    assert check.passed is passed
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (None, None, "an end on one side"),
+        (float("nan"), 1.0, "finite ends"),
+        (0.0, float("nan"), "finite ends"),
+        (float("-inf"), float("inf"), "finite ends"),
+        (None, float("inf"), "finite ends"),
+        (1.0, 0.0, "low <= high"),
+    ],
+)
+def test_a_band_that_tells_nothing_is_refused(low, high, said):
+    with pytest.raises(ValueError, match=rf"'loss' got the band .*{said}"):
+        Check("loss", 0.5, low, high, "")
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
+def test_nothing_measured_is_recorded_as_a_failure(value, tmp_path):
+    records.write(tmp_path, make([Check.at_most("loss", value, 1.0, "")]), ARRAYS)
+    content, _ = records.read(tmp_path)
+    assert content["checks"][0]["value"] is None
+    assert content["passed"] is False
 
 
 def test_one_failed_check_fails_the_record():

@@ -55,3 +55,17 @@ def test_another_law_fails():
         metrics | {"slope_in_chance": 2.0, "mean_count": [1, 0.2]}
     )
     assert [check.passed for check in wrong] == [False, False, True]
+
+
+def test_the_error_of_the_slope_is_that_of_poisson_counts():
+    settings = polysemanticity.Settings(hidden=(64, 256), n_seeds=12)
+    expected = polysemanticity.expected_by_chance(64, np.array(settings.hidden))
+    drawn = np.random.default_rng(0).poisson(expected[:, None], (4_000, 2, 12))
+    slopes = [polysemanticity.slope(expected, count) for count in drawn]
+    assert polysemanticity.slope_error(settings) == pytest.approx(np.std(slopes), rel=0.1)
+
+
+def test_a_band_of_fewer_seeds_is_wider_by_their_error():
+    few = polysemanticity.Settings(n_seeds=12)
+    error = polysemanticity.slope_error
+    assert error(few) == pytest.approx(2 * error(polysemanticity.Settings()))

@@ -9,10 +9,9 @@ from experiments.harness.experiment import Job
 from experiments.maze import path_start
 from experiments.maze.dictionaries import Settings
 from experiments.maze.path_start import MODELS
-from synthetic import random
+from synthetic import Stored, random
 from toymodels import pretrained
 from toymodels.maze import presets
-from toymodels.maze.listing import Rows
 from toymodels.maze.residual import MazeResidual
 
 N = 640
@@ -21,12 +20,12 @@ N = 640
 def mazes(key):
     """Three connections, open in two mazes of three, and written along three axes."""
     open_ = jax.random.bernoulli(random.key(key), 2 / 3, (N, 3))
-    return Rows(jnp.pad(open_, ((0, 0), (0, 2))).astype(float), open_)
+    return Stored(jnp.pad(open_, ((0, 0), (0, 2))).astype(float), open_)
 
 
 def test_connections_that_are_latents_score_1_and_a_latent_always_on_scores_0():
     train, test = mazes(1), mazes(2)
-    right = [part.connection.astype(float) for part in (train, test)]
+    right = [part.features.astype(float) for part in (train, test)]
     constant = [jnp.ones((N, 3))] * 2
     # A latent on where the first two are both open: 4/9 of all rows.
     both = [part[:, :1] * part[:, 1:2] for part in right]
@@ -44,7 +43,7 @@ def test_connections_that_are_latents_score_1_and_a_latent_always_on_scores_0():
 
 def test_walls_that_are_latents_score_1_as_walls():
     train, test = mazes(1), mazes(2)
-    walls = tuple((~part.connection).astype(float) for part in (train, test))
+    walls = tuple((~part.features).astype(float) for part in (train, test))
     found = path_start.scored(random.key(3), [(train, test)], [walls])
     assert found["wall"]["rows"][0]["corrected"] == (1, 1, 1)
     assert found["wall"]["probes"][0]["corrected"] == (1, 1, 1)
@@ -54,7 +53,7 @@ def test_walls_that_are_latents_score_1_as_walls():
 def test_a_probe_of_noise_scores_as_a_latent_that_is_always_on():
     """Without a word on the maze its answers are the base rate, also for walls."""
     noise = tuple(
-        Rows(jax.random.normal(random.key(k), (N, 5)), mazes(k + 2).connection)
+        Stored(jax.random.normal(random.key(k), (N, 5)), mazes(k + 2).features)
         for k in (4, 5)
     )
     codes = tuple(jnp.ones((N, 1)) for _ in noise)
@@ -83,7 +82,7 @@ def test_rows_are_scaled_as_the_training_mazes():
     mean = raw[0][0][-1].mean(0)
     size = jnp.sqrt(jnp.square(raw[0][0][-1] - mean).mean())
     np.testing.assert_allclose(test.x, (raw[1][0][-1] - mean) / size, rtol=1e-3, atol=1e-3)
-    np.testing.assert_array_equal(test.connection, raw[1][1] > 0)
+    np.testing.assert_array_equal(test.features, raw[1][1] > 0)
 
 
 def checked(trained, before):

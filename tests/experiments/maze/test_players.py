@@ -9,11 +9,10 @@ from experiments.harness.experiment import Job
 from experiments.maze import dictionaries, embeddings, shift
 from experiments.maze import heads as maze_heads
 from experiments.maze.dictionaries import MODELS
-from synthetic import random
+from synthetic import Stored, random
 from synthetic.maze import holdout
 from toymodels import pretrained
 from toymodels.maze import presets
-from toymodels.maze.listing import Rows
 
 
 def failed(checks):
@@ -102,13 +101,13 @@ def rows(key, n=640):
     """Two connections and one slot in three without any, written along two axes."""
     which = jax.random.randint(random.key(key), (n,), 0, 3)
     connection = which[:, None] == jnp.arange(2)
-    return Rows(jnp.pad(connection, ((0, 0), (0, 2))).astype(float), connection)
+    return Stored(jnp.pad(connection, ((0, 0), (0, 2))).astype(float), connection)
 
 
 def test_latents_that_are_the_connections_score_1():
     samples = [(rows(191), rows(192))]
     train, test = samples[0]
-    codes = [(train.connection.astype(float), test.connection.astype(float))]
+    codes = [(train.features.astype(float), test.features.astype(float))]
     settings = dictionaries.Settings(ks=(1.0,), n_mazes=320)  # of two slots
     scores, by_connection = dictionaries.scored(random.key(193), samples, codes, settings)
     assert scores["rows"][0]["f1"] == scores["rows"][0]["corrected"] == (1, 1, 1)
@@ -121,7 +120,7 @@ def test_latents_that_are_the_connections_score_1():
 def test_the_best_dictionary_is_chosen_on_training_mazes():
     """One that is right in training alone is chosen over one that is right elsewhere."""
     train, test = rows(194), rows(195)
-    right = [part.connection.astype(float) for part in (train, test)]
+    right = [part.features.astype(float) for part in (train, test)]
     wrong = [jnp.ones_like(part) for part in right]
     codes = [(wrong[0], right[1]), (right[0], wrong[1])]
     settings = dictionaries.Settings(ks=(1.0, 2.0), n_mazes=320)

@@ -8,10 +8,10 @@ import pytest
 from experiments.harness.experiment import Job
 from experiments.maze import transfer
 from experiments.maze.transfer import LAWS, Settings
-from synthetic import random
+from synthetic import Stored, random
 from toymodels import pretrained
 from toymodels.maze import listing, presets
-from toymodels.maze.listing import Listed, Rows
+from toymodels.maze.listing import Listed
 
 
 def listed(key, level):
@@ -33,7 +33,7 @@ def test_tests_follow_each_other_and_are_scaled_as_the_training_mazes():
         np.testing.assert_allclose(own.x, expected.x, rtol=1e-6)
         second = listing.scaled(tests[1], by).rows(place, site)
         np.testing.assert_allclose(others.x[80:], second.x, rtol=1e-6)
-        np.testing.assert_array_equal(others.connection[80:], second.connection)
+        np.testing.assert_array_equal(others.features[80:], second.features)
         # Around 7, seen from rows around 5 of deviation 1.
         assert float(others.x[80:].mean()) == pytest.approx(2, abs=0.25)
 
@@ -41,14 +41,14 @@ def test_tests_follow_each_other_and_are_scaled_as_the_training_mazes():
 def rows(key, n):
     which = jax.random.randint(random.key(key), (n,), 0, 3)
     connection = which[:, None] == jnp.arange(2)
-    return Rows(jnp.pad(connection, ((0, 0), (0, 2))).astype(float), connection)
+    return Stored(jnp.pad(connection, ((0, 0), (0, 2))).astype(float), connection)
 
 
 def test_each_law_has_its_own_score():
     """Codes that are the connections in three laws and silent in the last."""
     train, test = rows(4, 400), rows(5, 4 * 100)
     here = (jnp.arange(400) < 300)[:, None]
-    codes = [(train.connection.astype(float), (test.connection & here).astype(float))]
+    codes = [(train.features.astype(float), (test.features & here).astype(float))]
     found = transfer.scored(random.key(6), [(train, test)], codes, Settings(ks=(1.0,)))
     np.testing.assert_array_equal([f1[0] for f1 in found["f1"]], [1, 1, 1, 0])
     assert found["probe"] == [1, 1, 1, 1]

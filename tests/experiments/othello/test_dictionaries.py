@@ -40,7 +40,6 @@ def test_checks_pass_for_the_goals_and_fail_for_less():
     assert failed(arrays()) == []
     assert len(failed(arrays(**{"random/BatchTopK": 0.39}))) == 1
     assert len(failed(arrays(**{"permuted labels": 0.05}))) == 1
-    assert len(failed(arrays(**{"always on": 0.01}))) == 1
     assert len(failed(arrays(probes=0.35))) == 1
 
 

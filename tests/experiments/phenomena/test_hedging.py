@@ -47,6 +47,22 @@ def test_a_latent_that_keeps_to_the_parent_fails(right):
     assert "independent: cosine with the child" not in found
 
 
+def test_bands_of_published_cosines_are_constants(right):
+    """Both the trained cosines and the exact states are wrong, and agree."""
+    metrics, arrays = right
+    off = [[[state[0], 5.0] for state in found] for found in metrics["states"]]
+    cosine = np.broadcast_to([0.0, 5.0], arrays["cosine"].shape)
+    found = failed(metrics | {"states": off}, arrays | {"cosine": cosine})
+    published = [row.name for row in hedging.TABLE if row.published is not None]
+    assert {f"{name}: cosine with the child" for name in published} <= set(found)
+
+
+def test_exact_states_are_those_of_the_table(right):
+    for row, states in zip(hedging.TABLE, right[0]["states"], strict=True):
+        ends = sorted(round(float(state[1]), 3) for state in (states[0], states[-1]))
+        assert sorted(set(ends)) == pytest.approx(sorted(row.states), abs=1e-3)
+
+
 def test_curves_and_two_latents_are_checked(right):
     metrics, arrays = right
     found = failed(

@@ -39,6 +39,18 @@ def test_a_dictionary_that_finds_nothing_fails():
     assert "MMCS at the lowest penalty, below the best" in failed(cells)
 
 
+def test_without_a_larger_size_its_checks_fail():
+    cells = {name: values[:3] for name, values in right_plane().items()}
+    checks = mmcs_grid.make_checks(
+        Settings(), PENALTIES, SIZES[:3], cells, floor=np.full(3, 0.42)
+    )
+    assert [check.name for check in checks if not check.passed] == [
+        "MMCS with more latents than features, best penalty: the least",
+        "share of latents dead, least of the larger sizes over the true size",
+        "penalty where sizes agree most, over the best",
+    ]
+
+
 def test_dead_latents_everywhere_are_no_jump():
     cells = right_plane()
     cells["dead"] = np.repeat(SIZES[:, None] // 2, 4, axis=1)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from experiments.phenomena import seed_consistency
-from experiments.phenomena.seed_consistency import Fixed, PlainL1, Settings
-from synthetic import random
+from experiments.phenomena.seed_consistency import PlainL1, Settings
+from synthetic import Stored, random
 from synthetic.testing import check as check_world
 from toymodels.sae import Params, ReLU
 
@@ -16,7 +16,7 @@ from toymodels.sae import Params, ReLU
 def fixed():
     settings = Settings()
     world = seed_consistency.make_world(random.key(0), settings)
-    return Fixed(*jax.jit(world.sample, static_argnums=1)(random.key(1), 2_000))
+    return Stored(*jax.jit(world.sample, static_argnums=1)(random.key(1), 2_000))
 
 
 def test_samples_have_three_features_with_folded_normal_values(fixed):

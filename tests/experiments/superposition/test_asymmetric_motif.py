@@ -57,3 +57,5 @@ def test_checks_fail_without_motifs_and_with_a_crowded_control():
 
     assert passed(0.3, 0.98, 0.0) == [True, True, True]
     assert passed(0.0, 1.0, 0.5) == [False, False, False]
+    # A control with as many is no control.
+    assert passed(0.04, 0.98, 0.05) == [False, True, True]

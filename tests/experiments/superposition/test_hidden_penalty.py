@@ -93,9 +93,28 @@ def test_what_is_not_as_in_closed_form_is_named():
     assert failed([*PLAIN[:2], [0.0, 0.0]], right) == ["features held without a penalty"]
     turned = [[0.8 * norm, 0.6 * norm], [0.0, 0.0], [0.0, 0.0]]
     assert failed(PLAIN, turned) == ["held features' share along one coordinate"]
+    nothing = np.zeros((3, 2)).tolist()
+    assert failed(PLAIN, nothing) == [
+        "norm of a feature worth its price",
+        "superposition of a held feature",
+        "distance of a norm from its closed form there",
+        "held features' share along one coordinate",
+    ]
     beyond = [[norm, 0.0], [-0.9, 0.0], [0.0, 0.0]]
     assert failed(PLAIN, beyond)[:2] == [
-        "features held beyond those worth their price",
+        "norm of a feature that is not worth its price",
         "superposition of a held feature",
     ]
-    assert failed(PLAIN, right, factor=1.1) == ["error over its closed form there"] * 2
+    over = ["error over its closed form there", "the same"]
+    assert failed(PLAIN, right, factor=1.1) == over
+
+
+def test_without_dimensions_to_spare_there_is_nothing_to_measure():
+    """As many features are worth their price as there are dimensions, at every penalty."""
+    crowded = replace(SMALL, penalties=(0.0,))
+    importance = SMALL.importance ** np.arange(3)
+    arrays = hidden_penalty.alone(crowded.penalties, importance, DENSITY)
+    arrays |= hidden_penalty.describe(np.array([PLAIN]))
+    arrays |= {"penalty": np.zeros(1), "error": np.ones(1)}
+    checks = hidden_penalty.make_checks(crowded, arrays)
+    assert [check.passed for check in checks] == [True] + [False] * 8

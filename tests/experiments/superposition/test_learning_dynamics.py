@@ -68,6 +68,7 @@ def test_the_distance_counts_octahedra_only():
     D = np.array([[0.5] * 6, [0.51] * 6, [0.9] * 6])
     states = ["octahedron", "octahedron", "other"]
     assert dynamics.octahedron_distance(D, states) == pytest.approx(0.01)
+    assert dynamics.octahedron_distance(D, ["other"] * 3) is None
 
 
 GOOD = {
@@ -87,6 +88,7 @@ GOOD = {
         ({"shown": {"size": 0.05, "rank": 0.5, "loss_fall": 0.0}}, 2),
         ({"octahedra": 0.3}, 1),
         ({"octahedron_distance": 0.1}, 1),
+        ({"octahedra": 0.0, "octahedron_distance": None}, 2),
     ],
 )
 def test_checks_of_the_dynamics(change, n_failing):

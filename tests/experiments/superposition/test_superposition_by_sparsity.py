@@ -1,5 +1,7 @@
 """Superposition by sparsity: closed forms, and checks that a wrong result fails."""
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -71,3 +73,12 @@ def test_the_best_seed_is_drawn():
     drawn = experiment.panels(SMALL, planted(SMALL, (5,)), relu)
     assert drawn["20-5/W"].shape == (3, 20, 5)
     np.testing.assert_array_equal(drawn["20-5/W"][2], relu.W[1, 1])
+
+
+def test_the_published_medians_are_asked_of_as_many_seeds_and_steps():
+    found = {"dimensions_per_feature": [[1.0], [0.545], [0.43]]}
+    quick = experiment.EXPERIMENT.quick
+    checks = experiment.published_checks(quick, found)
+    assert [check.passed for check in checks] == [True] * 3
+    for fewer in ({"n_seeds": 2}, {"steps": 5_000}):
+        assert experiment.published_checks(replace(quick, **fewer), found) == []

@@ -54,6 +54,15 @@ def test_the_page_holds_every_check_with_its_verdict(runs, tmp_path):
     assert "0 of 1" in result.table[1]
 
 
+def test_a_check_with_nothing_measured_is_a_failed_line_of_the_page(monkeypatch, tmp_path):
+    known = {"empty": stub("empty", None, [])}
+    monkeypatch.setattr(whole_paper, "catalogue", lambda: known)
+    settings = whole_paper.Settings(names=("empty",))
+    (check,) = whole_paper.run(settings, 0, Job(tmp_path, "s")).checks
+    assert not check.passed
+    assert 'class="fail"' in (tmp_path / "page.html").read_text()
+
+
 def test_an_interrupted_run_keeps_what_it_finished(runs, tmp_path):
     whole_paper.run(whole_paper.Settings(names=("good",)), 0, Job(tmp_path, "s"))
     both = whole_paper.Settings(names=("good", "bad"))

@@ -91,7 +91,7 @@ def test_without_the_standard_world_there_is_nothing_to_agree_with():
 
 def test_the_picture_passes_and_each_fault_is_named_with_its_world(result):
     assert all(check.passed for check in result.checks)
-    assert len(result.checks) == 3 * 7
+    assert len(result.checks) == 3 * 4
 
     def failed(**faults):
         found = {world: contest(world) for world in SMALL.worlds}
@@ -103,14 +103,7 @@ def test_the_picture_passes_and_each_fault_is_named_with_its_world(result):
     assert failed(true_l0=2.2) == [
         "signed: true L0 of the test over that in closed form",
     ]
-    other = contest("signed").scores
-    other["Matryoshka/exported/true_l0"] += 0.01
-    assert failed(scores=other) == [
-        "signed: largest difference of true L0 between variants"
-    ]
     true, hedged = contest("signed").ceilings.values()
-    low = {"true directions": true | {"mcc_dec": 0.7}, "hedged directions": hedged}
-    assert failed(ceilings=low) == ["signed: perfect codes' mcc_dec above the best"]
     swapped = {"true directions": hedged, "hedged directions": true}
     assert failed(ceilings=swapped) == [
         "signed: explained variance that hedging adds to perfect codes"

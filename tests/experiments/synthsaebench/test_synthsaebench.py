@@ -77,7 +77,7 @@ def test_other_budgets_are_not_compared_with_it():
         ("JumpReLU/training/latent_f1", 0.1, "least F1 above the floor"),
         ("JumpReLU/training/l0", 1.1, "ReLU+L1 and JumpReLU, L0 off"),
         ("Matryoshka/training/l0", 1.1, "BatchTopK and Matryoshka, L0 off"),
-        (f"{CONTROL}/training/mcc_dec", 2.0, f"{CONTROL}, distance of mcc_dec"),
+        (f"{CONTROL}/training/latent_f1", 30.0, f"least F1 above the {CONTROL}'s"),
         ("matching pursuit/training/explained_variance", 0.9, "hedged right codes"),
         ("matching pursuit/training/uniqueness", 1.3, "uniqueness below every other"),
     ],

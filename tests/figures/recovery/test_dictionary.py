@@ -4,7 +4,7 @@ import numpy as np
 
 from figures.later_toy_models import decomposition_targets
 from figures.phenomena import full_dictionaries, mmcs_grid, toy_dictionaries
-from figures.recovery import dictionary_frontier
+from figures.recovery import dictionary_families, dictionary_frontier
 
 R = np.random.default_rng(0)
 CONDITIONS = ["penalty 0.2, no resampling", "penalty 0.2, with resampling"]
@@ -44,14 +44,20 @@ ENDS = {
     "ceiling": {"mcc_dec": 1.0, "explained_variance": 1.0, "true_l0": 2.0},
 }
 FRONTIER = {
+    "name": "dictionaries",
+    "checks": [
+        {"name": "c", "value": 1, "low": 0, "high": None, "passed": True, "source": ""}
+    ],
+    "seconds": {"total": 1.0},
+    "device": "CPU",
     "metrics": {
         "worlds": ["easy", "hierarchy"],
         "families": {"a penalty": ["tied", "gated"], "pursuits": ["OMP"]},
         "easy": ENDS,
         "hierarchy": ENDS,
-    }
+    },
 }
-FRONTIER_ARRAYS = {
+FRONTIER_ARRAYS = {"targets": np.array([0.6, 1.0, 1.7])} | {
     f"{world}/{name}/{score}": R.random((3, 2)) + (score == "l0")
     for world in ("easy", "hierarchy")
     for name in ("tied", "gated", "OMP")
@@ -59,11 +65,20 @@ FRONTIER_ARRAYS = {
 }
 
 
+class Family:
+    """The figure of one family, as a module of figures."""
+
+    @staticmethod
+    def draw(record, arrays):
+        return dictionary_families.draw(record, arrays, "a penalty")
+
+
 def test_labels_titles_and_the_same_bytes_twice(check_figure):
     check_figure(toy_dictionaries, TOY, TOY_ARRAYS)
     check_figure(full_dictionaries, TOY, TOY_ARRAYS)
     check_figure(mmcs_grid, GRID, GRID_ARRAYS)
     check_figure(dictionary_frontier, FRONTIER, FRONTIER_ARRAYS)
+    check_figure(Family, FRONTIER, FRONTIER_ARRAYS)
     check_figure(decomposition_targets, {}, TARGET_ARRAYS)
 
 
@@ -87,14 +102,40 @@ def test_every_cell_of_the_grid_says_its_value():
     assert [text.get_text() for text in dead.texts] == ["0", "1", "0", "3", "7", "16"]
 
 
+def test_the_best_variant_comes_first_and_its_point_is_the_median_at_the_true_l0():
+    figure = dictionary_frontier.draw(FRONTIER, FRONTIER_ARRAYS)
+    medians = {
+        world: {
+            name: np.median(FRONTIER_ARRAYS[f"{world}/{name}/mcc_dec"][1])
+            for name in ("tied", "gated", "OMP")
+        }
+        for world in ("easy", "hierarchy")
+    }
+    names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    means = [np.mean([medians[world][name] for world in medians]) for name in names]
+    assert means == sorted(means, reverse=True)
+    assert sorted(names) == ["OMP", "gated", "tied"]
+    for panel, world in zip(figure.axes, medians, strict=True):
+        points = [line for line in panel.lines if line.get_marker() == "o"]
+        drawn = {names[int(p.get_ydata()[0])]: float(p.get_xdata()[0]) for p in points}
+        assert drawn == medians[world]
+
+
 def test_a_variant_is_drawn_with_its_family_at_its_median_and_range():
     check = FRONTIER_ARRAYS["hierarchy/gated/mcc_dec"]
-    figure = dictionary_frontier.draw(FRONTIER, FRONTIER_ARRAYS)
-    panel = np.array(figure.axes).reshape(2, 4)[0, 2]
-    assert panel.get_title() == "hierarchy: mcc_dec"
+    figure = dictionary_families.draw(FRONTIER, FRONTIER_ARRAYS, "a penalty")
+    panel = np.array(figure.axes).reshape(2, 2)[0, 1]
+    assert panel.get_title() == "hierarchy"
     _, gated = panel.containers
     line, _, (bars,) = gated.lines
     order = np.argsort(np.median(FRONTIER_ARRAYS["hierarchy/gated/l0"], axis=1))
     np.testing.assert_allclose(line.get_ydata(), np.median(check, axis=1)[order])
     ends = np.array([segment[:, 1] for segment in bars.get_segments()])
     np.testing.assert_allclose(ends, np.sort(check, axis=1)[order])
+
+
+def test_the_page_shows_a_picture_of_every_family(tmp_path):
+    page, *pictures = dictionary_families.write(FRONTIER, FRONTIER_ARRAYS, tmp_path / "all")
+    assert all(path.exists() for path in (page, *pictures))
+    text = page.read_text()
+    assert [f'src="{path.name}"' in text for path in pictures] == [True, False] * 2

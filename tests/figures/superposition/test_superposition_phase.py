@@ -10,7 +10,7 @@ R = np.random.default_rng(0)
 
 def test_phase_map(check_figure):
     arrays = {"importance": np.geomspace(0.1, 10, 5), "density": np.geomspace(1, 0.01, 4)}
-    for name in ("trained", "templates", "exact"):
+    for name in ("trained", "best", "templates", "exact"):
         arrays |= {
             f"norm/{name}": R.random((4, 5)),
             f"superposition/{name}": R.random((4, 5)),
@@ -18,6 +18,24 @@ def test_phase_map(check_figure):
             f"upright/{name}": np.array(0.3),
         }
     check_figure(phase_map, {}, arrays)
+
+
+def test_regions_are_named_where_the_exact_optimum_puts_them():
+    """Above a density of 0.3 a rare feature is dropped and a common one alone."""
+    r, p = np.geomspace(0.1, 10, 21), np.geomspace(1, 0.01, 21)
+    dense, left = p[:, None] > 0.3, r < 1
+    arrays = {
+        "importance": r,
+        "density": p,
+        "norm/exact": np.where(dense & left, 0.0, 1.0),
+        "superposition/exact": np.where(dense, 0.0, 1.0),
+        "boundary/exact": np.full(21, 0.3),
+        "upright/exact": np.array(0.3),
+    }
+    named = {text.get_text(): text.xy for text in phase_map.draw({}, arrays).axes[0].texts}
+    assert named.keys() == {"dropped", "alone", "shared"}
+    assert named["dropped"][0] < 1 < named["alone"][0]
+    assert min(named["dropped"][1], named["alone"][1]) > 0.3 > named["shared"][1]
 
 
 def test_colours_of_the_three_phases():

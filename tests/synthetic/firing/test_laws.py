@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from synthetic import firing, random
+from synthetic import SparseFeatures, firing, random
 
 SURPRISE = 1e-6  # a correct sampler fails a test below this for one seed in a million
 
@@ -153,6 +153,20 @@ def test_constant_and_linear():
 def test_errors_say_what_came_and_what_was_expected(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("probability", "came"), [(0.04, "one number"), ([0.1, 0.2], "no array")]
+)
+def test_a_law_of_what_is_no_array_says_what_to_write(probability, came):
+    law = firing.Independent(probability)
+    message = rf"^probability is {came} \(.*\), expected an array \[feature\]; write firing"
+    with pytest.raises(ValueError, match=message):
+        law.draw(random.key(0), 4)
+    with pytest.raises(ValueError, match=message):
+        _ = law.mean_l0
+    with pytest.raises(ValueError, match=message):
+        SparseFeatures.of_features(law)
 
 
 def test_mean_l0_is_the_sum_of_the_probabilities():

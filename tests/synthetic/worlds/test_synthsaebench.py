@@ -58,6 +58,25 @@ def test_v1_and_v2_differ_in_the_values_of_children_alone():
     assert not same[child & (np.asarray(a.value) > 0)].any()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("part", "share"), [(8, 0.96), (16, 0.92)])
+def test_parts_have_the_mean_l0_that_they_say(part, share, monkeypatch):
+    """By the sampler, without directions: 34.5 is published, the share the docstring's."""
+    none = jnp.zeros((16_384 // part, 768 // part))
+    monkeypatch.setattr(synthsaebench, "orthogonalised", lambda *rest, rate: none)
+    law = synthsaebench.synthsaebench_part(part).firing
+    draw = jax.jit(lambda law, key: law.draw_active(key, 2**13).used.sum(1))
+    count = np.asarray(draw(law, random.key(120)))
+    error = count.std() / np.sqrt(len(count))
+    assert abs(count.mean() - share * 34.5 / part) < 4 * error + 0.005 * 34.5 / part
+
+
+@pytest.mark.parametrize("part", [0, 3, 32, 64, 128])
+def test_parts_that_cannot_keep_the_mean_l0_are_refused(part):
+    with pytest.raises(ValueError, match=f"part is {part}, expected one of 1, 2, 4, 8, 16"):
+        synthsaebench.synthsaebench_part(part)
+
+
 def test_published_compensation_has_the_published_masses():
     """At full size, without the copula, whose effect on the masses is small."""
     forest = Forest.regular(16_384, 128, 4, 3)

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from synthetic.base import Batch
-from toymodels.exchange import dictionary_learning, torch_file
-from toymodels.scores import report
+from toymodels.exchange import dictionary_learning, sae_lens, torch_file, weights
+from toymodels.sae import Params, ReLU
+from toymodels.scores import summary
 from toymodels.scores.statistics import measure, merge_all
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "exchange" / "dictionary_learning"
@@ -60,7 +61,7 @@ def test_scores_are_theirs(stored):
         z = dictionary.encode(params, x)
         x_hat = dictionary.decode(params, z)
         found = merge_all([compiled(Batch(x, stored["features"]), z, x_hat)])
-        ours = report.scores(found, params.W_dec, stored["directions"])
+        ours = summary.scores(found, params.W_dec, stored["directions"])
         named = [ours["l0"], ours["shrinkage"], 1 - ours["dead"]]
         # Both sides are float32, over 48 samples.
         np.testing.assert_allclose(named, stored[f"{case}/found"], rtol=1e-5, err_msg=case)
@@ -128,6 +129,34 @@ def test_a_fractional_k_is_not_written(tmp_path, every_kind):
         dictionary_learning.write(tmp_path, dictionary.replace(k=1.5), params)
 
 
+def test_a_fractional_k_of_topk_is_not_exported(tmp_path, every_kind):
+    """One made inside jit may hold it: 1.8 trains as 2, and would be written as 1."""
+    dictionary, params = every_kind["TopK"]
+    fractional = dictionary.replace(k=2)
+    object.__setattr__(fractional, "k", 1.8)
+    for module in (dictionary_learning, sae_lens):
+        with pytest.raises(ValueError, match=r"k is 1\.8, expected a whole number"):
+            module.write(tmp_path, fractional, params)
+    stack = dictionary.replace(k=jnp.array([1, 2]))
+    with pytest.raises(ValueError, match=r"k has shape \(2,\), expected one number"):
+        weights.of_ours(stack, params)
+
+
+def test_codes_of_rows_that_are_not_of_length_1_grow_by_their_length(tmp_path, x):
+    """As the docstring of `write` says; the library divides the rows as it loads them."""
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(10, 7)) * rng.uniform(0.5, 2, (10, 1))
+    numbers = (rows.T, rng.normal(size=10), rows, rng.normal(size=7))
+    params = Params(*(jnp.asarray(array, jnp.float32) for array in numbers))
+    dictionary_learning.write(tmp_path, ReLU(10), params)
+    again, theirs = dictionary_learning.read(tmp_path)
+    z, grown = ReLU(10).encode(params, x), again.encode(theirs, x)
+    length = np.linalg.norm(rows, axis=1)
+    np.testing.assert_allclose(grown, np.asarray(z) * length, rtol=1e-4, atol=1e-5)
+    x_hat = again.decode(theirs, grown)
+    np.testing.assert_allclose(x_hat, ReLU(10).decode(params, z), rtol=1e-4, atol=1e-4)
+
+
 @pytest.fixture
 def folder(tmp_path):
     """A copy of the library's BatchTopKSAE, to be spoilt."""
@@ -148,6 +177,27 @@ def test_an_unset_threshold_is_set_on_samples(folder, stored):
     assert np.count_nonzero(z) == 2 * len(stored["x"])
 
 
+def test_a_bfloat16_threshold_is_read(folder, monkeypatch):
+    """13 / 32 has few enough bits to be the same number in bfloat16."""
+    as_bfloat16 = np.dtype(jnp.bfloat16)
+    monkeypatch.setitem(torch_file._WRITTEN, as_bfloat16, "BFloat16Storage")
+    rewritten(folder, lambda a: a | {"threshold": np.array(13 / 32, as_bfloat16)})
+    _, params = dictionary_learning.read(folder)
+    assert float(params.threshold) == 13 / 32
+    assert params.threshold.dtype == jnp.float32
+
+
+def test_widths_and_k_that_are_no_whole_numbers_are_refused(tmp_path):
+    folder = shutil.copytree(FIXTURE / "MatryoshkaBatchTopKSAE", tmp_path / "ae")
+    rewritten(folder, lambda a: a | {"group_sizes": np.array([2.9, 7.1], np.float32)})
+    with pytest.raises(ValueError, match=r"group_sizes in .*2\.9.*, expected a whole"):
+        dictionary_learning.read(folder)
+    folder = shutil.copytree(FIXTURE / "AutoEncoderTopK", tmp_path / "topk")
+    rewritten(folder, lambda a: a | {"k": np.array(2.9, np.float32)})
+    with pytest.raises(ValueError, match=r"k in .* is .*2\.9.*, expected a whole number"):
+        dictionary_learning.read(folder)
+
+
 def test_settings_that_say_something_else_are_refused(folder):
     for settings, match in (
         (
@@ -156,6 +206,7 @@ def test_settings_that_say_something_else_are_refused(folder):
         ),
         ({"trainer": {"dict_class": "AutoEncoder"}}, "holds no bias, expected encoder"),
         ({"trainer": {}}, r"has no trainer\.dict_class"),
+        ({"trainer": {"dict_class": [1]}}, r"is \[1\], expected one of AutoEncoder"),
     ):
         (folder / "config.json").write_text(json.dumps(settings))
         with pytest.raises(ValueError, match=match):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from toymodels.exchange import dictionary_learning, sae_lens, torch_file
-from toymodels.exchange.adapters import adapt
+from toymodels.scores.adapters import adapt
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "exchange"
 KINDS = ["ReLU", "TopK", "JumpReLU", "Gated", "BatchTopK", "Matryoshka"]

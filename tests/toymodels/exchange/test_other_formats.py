@@ -84,6 +84,9 @@ def test_sparsify(tmp_path):
         ({"skip_connection": True}, "has skip_connection, expected a plain"),
         ({"signed": True}, "has signed, expected a plain autoencoder"),
         ({"activation": "groupmax"}, "is 'groupmax', expected 'topk'"),
+        ({"activation": ["topk"]}, r"is \['topk'\], expected 'topk'"),
+        ({"k": 2.9}, r"k in .* is 2\.9, expected a whole number"),
+        ({"k": float("inf")}, r"k in .* is inf, expected one number"),
     ],
 )
 def test_sparsify_of_another_kind_is_refused(tmp_path, settings, match):
@@ -283,10 +286,32 @@ def test_bartbussmann_widths_and_missing_thresholds(tmp_path):
     assert np.count_nonzero(dictionary.encode(params, jnp.asarray(single(own)))) == 3 * 60
 
 
+def test_bartbussmann_bfloat16_threshold(tmp_path, monkeypatch):
+    """13 / 32 has few enough bits to be the same number in bfloat16."""
+    monkeypatch.setitem(torch_file._WRITTEN, np.dtype(jnp.bfloat16), "BFloat16Storage")
+    folder = bart_folder(tmp_path, {"sae_type": "batchtopk"})
+    arrays = torch_file.read(folder / "sae.pt")
+    threshold = {"threshold": np.array(13 / 32, jnp.bfloat16)}
+    torch_file.write(folder / "sae.pt", arrays | threshold)
+    _, params = bartbussmann.read(folder)
+    assert float(params.threshold) == 13 / 32
+
+
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"sae_type": "maxpool"}, "describes 'maxpool' with tied_weights = False"),
+        ({"sae_type": "maxpool"}, "is 'maxpool', expected one of vanilla, topk"),
+        ({"sae_type": ["topk"]}, r"is \['topk'\], expected one of vanilla"),
+        ({"sae_type": "topk", "top_k": 2.9}, r"is 2\.9, expected a whole number"),
+        ({"sae_type": "topk", "input_unit_norm": "no"}, "is 'no', expected true or false"),
+        (
+            {"sae_type": "global-matryoshka-topk", "group_sizes": "[3, seven]"},
+            r"group_sizes in .* is ' seven', expected one number",
+        ),
+        (
+            {"sae_type": "global-matryoshka-topk", "group_sizes": 10},
+            r"group_sizes in .* is 10, expected a list of whole numbers",
+        ),
         ({"sae_type": "topk", "tied_weights": True}, "with tied_weights = True"),
         ({"sae_type": "topk", "activation": "gelu"}, "is 'gelu', expected 'relu'"),
         ({"sae_type": "topk", "input_unit_norm": True}, "layer-normalises its inputs"),

@@ -15,7 +15,7 @@ import pytest
 from synthetic.base import Batch
 from toymodels import files
 from toymodels.exchange import sae_lens
-from toymodels.scores import report
+from toymodels.scores import summary
 from toymodels.scores.statistics import measure, merge_all
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "exchange" / "sae_lens"
@@ -76,7 +76,7 @@ def test_scores_are_theirs(stored):
         z = dictionary.encode(params, x)
         x_hat = dictionary.decode(params, z)
         found = merge_all([compiled(Batch(x, stored["features"]), z, x_hat)])
-        ours = report.scores(found, params.W_dec, stored["directions"], absolute=True)
+        ours = summary.scores(found, params.W_dec, stored["directions"], absolute=True)
         theirs = dict(zip(stored["scores"], stored[f"{case}/found"], strict=True))
         for name, their in SAME.items():
             # Both sides are float32, over 48 samples.
@@ -155,11 +155,25 @@ def rewritten(folder, change):
         ({"architecture": "topk"}, r"has no k, expected"),
         ({"architecture": "jumprelu"}, "holds no threshold, expected W_enc"),
         ({"architecture": "gated"}, "holds no b_gate or b_mag or r_mag, expected"),
+        ({"architecture": ["standard"]}, r"is \['standard'\], expected one of standard"),
+        ({"architecture": "topk", "k": 2.9}, r"k in .* is 2\.9, expected a whole number"),
+        ({"architecture": "topk", "k": float("inf")}, "is inf, expected one number"),
+        ({"architecture": "topk", "k": [[1], [1, 2]]}, "expected one number"),
+        ({"apply_b_dec_to_input": "false"}, "is 'false', expected true or false"),
     ],
 )
 def test_settings_that_say_something_else_are_refused(folder, settings, match):
     respelt(folder, **settings)
     with pytest.raises(ValueError, match=match):
+        sae_lens.read(folder)
+
+
+def test_numbers_beyond_all_floats_are_refused(folder):
+    """JSON has no largest number; 1e400 is read as infinity."""
+    respelt(folder, architecture="topk")
+    path = folder / "cfg.json"
+    path.write_text(path.read_text().replace("{", '{"k": 1e400, ', 1))
+    with pytest.raises(ValueError, match=r"k in .* is inf, expected one number"):
         sae_lens.read(folder)
 
 

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from toymodels import files
 from toymodels.exchange import weights
 from toymodels.exchange.weights import Gate, Jump, Largest, OneThreshold, Relu, Weights
 from toymodels.sae import FrozenDecoder, Params, ReLU
@@ -93,7 +94,7 @@ def test_relatives_of_relu_become_relu(every_kind, x, dictionary):
 
 def test_a_dictionary_behind_a_scaling_is_not_what_it_holds(every_kind):
     dictionary, params = every_kind["ReLU"]
-    with pytest.raises(ValueError, match="is a Normalised, expected a variant of ReLU"):
+    with pytest.raises(ValueError, match="is a Normalised, expected a variant of"):
         weights.of_ours(Normalised(dictionary, Uniformly(2.0)), params)
 
 
@@ -158,3 +159,10 @@ def test_normalisation_must_be_said():
         weights.require_normalised("it", True, False)
     with pytest.raises(ValueError, match="takes samples as they are"):
         weights.require_normalised("it", False, True)
+
+
+def test_settings_that_nest_without_end_are_refused(tmp_path):
+    path = tmp_path / "cfg.json"
+    path.write_text("[" * 100_000 + "]" * 100_000)
+    with pytest.raises(ValueError, match=r"cannot be read .* expected a JSON file"):
+        files.read_json(path)

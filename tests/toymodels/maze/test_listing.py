@@ -45,11 +45,11 @@ def test_a_word_finds_the_connections_of_its_cell_in_closed_form():
     whose cell has two of the first kind, q / (q + p + q / 2), or from the middle, 1/3.
     """
     rows = listing.words(random.key(184), GAME, 4_000)
-    sample = Sample(rows.x, rows.connection)
+    sample = Sample(rows.x, rows.features)
     detectors = detection.select(detection.count(sample))
     found = detection.by_property(detectors, sample)
     middle = np.array([4 in pair for pair in lattice.ends(3).tolist()])
-    often = np.asarray(rows.connection).mean(axis=0)
+    often = np.asarray(rows.features).mean(axis=0)
     p, q = often[~middle].mean(), often[middle].mean()
     assert middle.sum() == 4
     # Some 2,500 of each kind: a standard error of 0.01 in every one.
@@ -59,7 +59,7 @@ def test_a_word_finds_the_connections_of_its_cell_in_closed_form():
 
 def test_words_are_those_of_the_mazes_that_are_read(listed):
     rows = listing.words(random.key(181), GAME, 40)
-    np.testing.assert_array_equal(rows.connection, listed.rows(0, 0).connection)
+    np.testing.assert_array_equal(rows.features, listed.rows(0, 0).features)
     tokens = jax.jit(lambda key: GAME.sample(key, 40))(random.key(181)).tokens
     first = GAME.layout.slots.start + 2
     second = np.asarray(tokens)[:, first : GAME.layout.slots.stop : 4]

@@ -207,8 +207,7 @@ def test_a_dictionary_of_the_planted_rows_has_a_perfect_decoder(models):
     world = PlantedResidual(GAME, models[1.0][0], planting())
     D = world.directions
     report = score(
-        lambda x: jax.nn.relu(x @ D.T),
-        lambda z: z @ D,
+        (lambda x: jax.nn.relu(x @ D.T), lambda z: z @ D),
         world,
         random.key(710),
         n_samples=2_048,

@@ -33,7 +33,7 @@ def test_one_latent_stands_for_both_signs_of_a_feature():
     law = firing.Independent(firing.constant(8, 1 / 8))
     world = SparseFeatures(rows, law, magnitude.Signed(magnitude.Uniform(0.5, 1.0)))
     dictionary = AbsTopK(8, k=1)
-    params, _ = training.fit_dictionary(random.key(2), dictionary, world, 1_500, 256)
+    params = training.fit(random.key(2), dictionary, world, 1_500, 256).params
     cosine = geometry.cosines(params.W_dec, world.directions, absolute=True)
     assert geometry.mcc_dec(cosine) == pytest.approx(1, abs=0.01)
 

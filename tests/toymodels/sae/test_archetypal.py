@@ -69,9 +69,7 @@ def test_seeds_agree_more_than_without_the_hull(easy_world):
 
     def agreement(dictionary):
         rows = [
-            training.fit_dictionary(random.key(seed), dictionary, easy_world, 1_000, 128)[
-                0
-            ].W_dec
+            training.fit(random.key(seed), dictionary, easy_world, 1_000, 128).params.W_dec
             for seed in (6, 7, 8)
         ]
         return seed_consistency(pairwise_mcc(rows))

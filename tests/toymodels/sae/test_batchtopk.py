@@ -27,9 +27,8 @@ def test_conformance():
 def trained(easy_world):
     """12 latents, trained on the easy world, whose samples have one feature on average."""
     dictionary = BatchTopK(12, k=1.0)
-    params, history = training.fit_dictionary(
-        random.key(1), dictionary, easy_world, 1_500, batch_size=256
-    )
+    fitted = training.fit(random.key(1), dictionary, easy_world, 1_500, batch_size=256)
+    params, history = fitted.params, fitted.history
     return dictionary, params, history
 
 
@@ -226,7 +225,7 @@ def test_running_mean_after_training_is_near_the_exact_threshold(trained, easy_w
 
 def test_the_threshold_outlives_a_frozen_decoder(easy_world):
     dictionary = FrozenDecoder(BatchTopK(8, k=2))
-    params, _ = training.fit_dictionary(random.key(4), dictionary, easy_world, 20, 32)
+    params = training.fit(random.key(4), dictionary, easy_world, 20, 32).params
     assert float(params.threshold) > 0
 
 

@@ -9,7 +9,7 @@ from flax import struct
 from synthetic import SparseFeatures, directions, firing, random
 from synthetic.base import Batch
 from toymodels.sae import Params, ReLU, training
-from toymodels.sae.many import fit_many
+from toymodels.sae.many import fit_members
 from toymodels.training import ensemble
 
 STEPS, BATCH, WIDTH = 40, 64, 12
@@ -34,7 +34,7 @@ def data_keys():
 
 
 def fitted(members, **options):
-    return fit_many(data_keys(), *ensemble.stack(members), STEPS, BATCH, 0.01, **options)
+    return fit_members(data_keys(), *ensemble.stack(members), STEPS, BATCH, 0.01, **options)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_what_does_not_learn_stays_and_the_rest_moves(members, together):
 
 def test_one_world_for_all_is_that_world_for_each(members, together):
     dictionaries, _, params = ensemble.stack(members)
-    found, _ = fit_many(
+    found, _ = fit_members(
         data_keys(), dictionaries, members[1][1], params, STEPS, BATCH, 0.01, one_world=True
     )
     for a, b in zip(found, together[0], strict=True):
@@ -93,14 +93,14 @@ def test_one_world_for_all_is_that_world_for_each(members, together):
 def test_each_member_may_have_a_learning_rate_of_its_own(members, together):
     stacked = ensemble.stack(members)
     rates = jnp.array([0.0, 0.01, 0.02])
-    found, _ = fit_many(data_keys(), *stacked, STEPS, BATCH, rates)
+    found, _ = fit_members(data_keys(), *stacked, STEPS, BATCH, rates)
     np.testing.assert_allclose(found.W_enc[0], stacked[2].W_enc[0], atol=1e-6)
     np.testing.assert_allclose(found.W_enc[1], together[0].W_enc[1], atol=2e-4)
     moved = np.abs(np.asarray(found.W_enc - stacked[2].W_enc)).max(axis=(1, 2))
     assert moved[2] > 1.5 * moved[1]
 
 
-@pytest.mark.parametrize("function", [training.fit_dictionary, fit_many])
+@pytest.mark.parametrize("function", [training.fit, fit_members])
 def test_calls_that_differ_in_leaves_share_one_program(function):
     """Numbers of world and dictionary, the rate and the keys are no part of a program."""
     traced = []
@@ -119,11 +119,12 @@ def test_calls_that_differ_in_leaves_share_one_program(function):
     for i, scale in enumerate((1.0, 2.0)):
         parts = ReLU(4, sparsity=0.1 * scale, revive=None), Counted(scale)
         key, rest = random.key(150 + i), parts
-        if function is fit_many:
+        if function is fit_members:
             key = jax.random.split(key, 2)
             of_two = ensemble.stack([parts, parts])
             rest = *of_two, ensemble.stack([parts[0].init(random.key(152), 3)] * 2)
-        _, history = function(key, *rest, 4, 8, learning_rate=0.01 * scale, chunk=2)
+        fitted = function(key, *rest, 4, 8, learning_rate=0.01 * scale, chunk=2)
+        history = fitted.history if function is training.fit else fitted[1]
         counts.append(len(traced))
         losses.append(history.metrics["loss"])
     assert counts[0] == counts[1] > 0

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from synthetic import random
-from toymodels.sae import ReLU, TopK, fit_dictionary, one_stream, training
+from toymodels.sae import ReLU, TopK, fit, one_stream, training
 from toymodels.training import ensemble
 
 OPTIMIZER = optax.chain(optax.clip_by_global_norm(0.5), optax.adam(1e-2))
@@ -95,7 +95,7 @@ def test_fitted_variants_are_those_fitted_alone(members, easy_world):
     found = one_stream.fit_variants(random.key(5), members, easy_world, **settings)
     pair = members["topk"], found["topk"]
     dictionary, own = jax.tree.map(operator.itemgetter(2), pair)
-    alone, _ = fit_dictionary(random.key(5), dictionary, easy_world, **settings)
+    alone = fit(random.key(5), dictionary, easy_world, **settings).params
     # Two programs for the same sums in float32, five steps of size 0.01.
     np.testing.assert_allclose(own.W_dec, alone.W_dec, atol=1e-5)
 

@@ -11,7 +11,19 @@ from jax.test_util import check_grads
 
 from synthetic import random
 from toymodels import testing
-from toymodels.sae import FrozenDecoder, Params, ReLU, TopK, base, revival, training
+from toymodels.classical import KSVD, MOD
+from toymodels.sae import (
+    AbsTopK,
+    Archetypal,
+    FrozenDecoder,
+    Params,
+    ReLU,
+    SkipTranscoder,
+    TopK,
+    base,
+    revival,
+    training,
+)
 from toymodels.training import loop
 
 VARIANTS = [
@@ -92,7 +104,7 @@ def test_gradients_against_finite_differences(dictionary):
 @pytest.mark.slow
 def test_rows_have_unit_length_after_training(easy_world):
     for dictionary in (ReLU(8), TopK(8, k=2)):
-        params, _ = training.fit_dictionary(random.key(4), dictionary, easy_world, 20, 32)
+        params = training.fit(random.key(4), dictionary, easy_world, 20, 32).params
         # A float32 root and division: two roundings.
         np.testing.assert_allclose(jnp.linalg.norm(params.W_dec, axis=1), 1.0, rtol=3e-7)
 
@@ -101,7 +113,7 @@ def test_frozen_decoder_never_moves_and_its_encoder_does(easy_world):
     dictionary = FrozenDecoder(TopK(8, k=2))
     key_init, _ = jax.random.split(random.key(5))
     start = dictionary.init(key_init, easy_world.d_model)
-    params, _ = training.fit_dictionary(random.key(5), dictionary, easy_world, 50, 64)
+    params = training.fit(random.key(5), dictionary, easy_world, 50, 64).params
     np.testing.assert_array_equal(params.W_dec, start.W_dec)
     assert float(jnp.abs(params.W_enc - start.W_enc).max()) > 1e-3
 
@@ -181,16 +193,81 @@ def test_resampling_leaves_the_living_bitwise_and_clears_moments_of_the_dead():
         np.testing.assert_array_equal(moment.b_dec, 0.5)
 
 
+def all_dead(n_latents, d_model=2):
+    params = base.init_tied(random.key(9), n_latents, d_model)
+    return loop.start(params, optax.adam(1e-2), jnp.full(n_latents, 10**6))
+
+
 def test_resampling_draws_in_proportion_to_squared_loss():
-    """Losses 1 and 2 (norms 1 and sqrt 2): squared losses 1 to 4, shares 0.2 and 0.8."""
-    n = 4_000
-    params = base.init_tied(random.key(9), n, 2)
-    state = loop.start(params, optax.adam(1e-2), jnp.full(n, 10**6))
-    x = jnp.array([[1.0, 0.0], [0.0, 2.0**0.5]])
-    new = revival.resample(random.key(10), state, x, x * 0, jnp.ones(n, bool), 0.2)
-    share = float((new.params.W_dec[:, 1] > 0.5).mean())
-    # Five binomial standard deviations of 4,000 draws: 5 sqrt(0.16 / 4000) = 0.032.
-    assert abs(share - 0.8) < 0.032
+    """Losses 1, 2 and 3: squared losses 1, 4 and 9 of 14. Without replacement the first
+    draw is sample i with p_i, and the second j with sum over i of p_i p_j / (1 - p_i).
+    """
+    x, n = jnp.sqrt(jnp.diag(jnp.array([1.0, 2.0, 3.0]))), 4_000
+    dead, state = jnp.ones(2, bool), all_dead(2, 3)
+
+    def rows(key):
+        return revival.resample(key, state, x, x * 0, dead, 0.2).params.W_dec
+
+    drawn = jax.jit(jax.vmap(rows))(jax.random.split(random.key(10), n))
+    found = np.asarray(drawn > 0.5).mean(axis=0)
+    p = np.array([1, 4, 9]) / 14
+    after = np.array(
+        [sum(p[i] * p[j] / (1 - p[i]) for i in {0, 1, 2} - {j}) for j in range(3)]
+    )
+    # Five binomial standard deviations of 4,000 draws.
+    for share, expected in zip(found, (p, after), strict=True):
+        assert (np.abs(share - expected) < 5 * np.sqrt(expected * (1 - expected) / n)).all()
+
+
+def test_resampling_gives_every_dead_latent_a_sample_of_its_own():
+    """48 of 64 dead on a batch of 256: drawn with replacement, about eight pairs would be
+    the same for ever.
+    """
+    x = jax.random.normal(random.key(15), (256, 8))
+    dead = jnp.arange(64) >= 16
+    new = revival.resample(random.key(16), all_dead(64, 8), x, x * 0, dead, 0.2)
+    rows = np.asarray(new.params.W_dec)
+    units = np.asarray(x) / np.linalg.norm(x, axis=1, keepdims=True)
+    sample = (rows[16:] @ units.T).argmax(axis=1)
+    np.testing.assert_allclose(rows[16:], units[sample], atol=1e-6)
+    assert len(set(sample)) == 48
+    assert len(np.unique(rows, axis=0)) == 64
+    assert (new.memory == jnp.where(dead, 0, 10**6)).all()
+
+
+def test_more_dead_latents_than_samples_wait_for_a_later_round():
+    x = jnp.eye(3)
+    state = all_dead(5, 3)
+    new = revival.resample(random.key(17), state, x, x * 0, jnp.ones(5, bool), 0.2)
+    rows = np.asarray(new.params.W_dec)
+    assert sorted(map(tuple, rows[:3])) == sorted(map(tuple, np.eye(3)))
+    np.testing.assert_array_equal(rows[3:], state.params.W_dec[3:])
+    np.testing.assert_array_equal(new.params.W_enc[:, 3:], state.params.W_enc[:, 3:])
+    np.testing.assert_array_equal(new.memory, [0, 0, 0, 10**6, 10**6])
+
+
+def test_resampling_makes_no_twins():
+    """Of 64 latents 48 are dead, and a few samples carry most of the loss."""
+    x = jax.random.normal(random.key(14), (256, 16))
+    x = x * jnp.where(jnp.arange(256) < 8, 20.0, 1.0)[:, None]
+    state = loop.start(
+        base.init_tied(random.key(15), 64, 16), optax.adam(1e-2), jnp.full(64, 10**6)
+    )
+    dead = jnp.arange(64) < 48
+    new = revival.resample(random.key(16), state, x, x * 0, dead, 0.2)
+    cosine = np.asarray(new.params.W_dec @ new.params.W_dec.T) - np.eye(64)
+    assert cosine.max() < 0.999
+    np.testing.assert_array_equal(new.memory, jnp.where(dead, 0, 10**6))
+
+
+def test_dead_latents_beyond_the_samples_wait():
+    x = jnp.array([[3.0, 0.0], [0.0, 4.0]])
+    params = base.init_tied(random.key(17), 5, 2)
+    state = loop.start(params, optax.adam(1e-2), jnp.full(5, 10**6))
+    new = revival.resample(random.key(18), state, x, x * 0, jnp.ones(5, bool), 0.2)
+    np.testing.assert_array_equal(new.memory, [0, 0, 10**6, 10**6, 10**6])
+    np.testing.assert_array_equal(new.params.W_dec[2:], params.W_dec[2:])
+    assert sorted(np.asarray(new.params.W_dec[:2]).tolist()) == [[0.0, 1.0], [1.0, 0.0]]
 
 
 def test_resampling_happens_on_schedule():
@@ -235,11 +312,41 @@ def test_relu_brings_dead_latents_back(easy_world):
         (lambda: TopK(0), r"n_latents is 0"),
         (lambda: ReLU(8, sparsity=-0.1), r"sparsity is -0.1, expected"),
         (lambda: TopK(8, k=jnp.array([3, 12])), r"k is 12"),
+        (lambda: TopK(8, k=1.8), r"k is 1\.8, expected a whole number; BatchTopK takes"),
+        (lambda: TopK(8, k=jnp.array([3.0, 2.5])), r"k is 2\.5, expected a whole number"),
+        (lambda: AbsTopK(8, k=1.8), r"k is 1\.8, expected a whole number"),
+        (lambda: SkipTranscoder(8, k=1.8), r"k is 1\.8, expected a whole number"),
+        (lambda: Archetypal(8, jnp.eye(8), k=1.8), r"k is 1\.8, expected a whole number"),
+        (lambda: KSVD(8, k=2.5), r"k is 2\.5 .*, expected a whole number"),
+        (lambda: MOD(8, k=2.5), r"k is 2\.5 .*, expected a whole number"),
     ],
 )
 def test_bad_settings_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("make", [TopK, AbsTopK])
+def test_a_whole_k_may_be_a_float_and_is_swept(make):
+    """What has no number yet passes; members with k = 1, 2 and 3 have so many on."""
+    params = base.init_tied(random.key(18), 8, 8)
+    x = jax.random.normal(random.key(19), (64, 8))
+    ks = jnp.array([1.0, 2.0, 3.0])
+    found = jax.jit(jax.vmap(lambda k: make(8, k=k).encode(params, x)))(ks)
+    count = np.asarray(found != 0).sum(axis=-1)
+    expected = np.minimum(
+        ks[:, None], np.asarray(make(8, k=8).encode(params, x) != 0).sum(1)
+    )
+    np.testing.assert_array_equal(count, expected)
+
+
+def test_latents_that_read_alike_tie_and_stay_together(by_hand):
+    """As the docstring of `TopK` says: k = 1, and two equal latents are both on."""
+    twins = by_hand._replace(
+        W_enc=jnp.array([[1.0, 1.0, 0.5], [0.0, 0.0, 0.0]]), b_enc=jnp.zeros(3)
+    )
+    z = TopK(3, k=1).encode(twins, jnp.array([[3.0, 0.0]]))
+    np.testing.assert_array_equal(z, [[2.0, 2.0, 0.0]])
 
 
 @pytest.mark.parametrize(
@@ -334,3 +441,12 @@ def test_the_battery_notices_a_static_number():
 
 def params_and_x():
     return TopK(12).init(random.key(0), 5), jnp.ones((7, 5))
+
+
+@pytest.mark.parametrize("variant", [TopK, AbsTopK])
+def test_a_number_of_latents_that_is_a_fraction_is_refused(variant):
+    with pytest.raises(ValueError, match=r"k is 1\.8, expected a whole number; BatchTopK"):
+        variant(8, k=1.8)
+    assert variant(8, k=2.0).k == 2
+    stacked = jax.vmap(lambda k: variant(8, k=k))(jnp.array([1.0, 2.0]))
+    assert stacked.k.shape == (2,)

@@ -111,6 +111,11 @@ def test_mcc_act_does_not_reward_negative_correlation(values):
     assert abs(correlation.mcc_act(statistics_of(-values, values))) < 0.25
 
 
+def test_mcc_act_of_magnitudes_is_one_for_any_signs(values):
+    found = statistics_of(values * [-1, 1, -3], values)
+    assert correlation.mcc_act(found, absolute=True) == pytest.approx(1, abs=CLOSE)
+
+
 @pytest.mark.parametrize("level", [0.0, 0.1, 1e4])
 def test_constant_latents_correlate_with_nothing(values, level):
     z = values.copy()

@@ -1,7 +1,9 @@
 """One call from two callables to a table: who may be scored, and what is refused."""
 
 import json
+from dataclasses import replace
 from typing import NamedTuple
+from xml.etree import ElementTree
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +12,7 @@ import pytest
 
 from synthetic import random
 from synthetic.base import Batch
-from toymodels.scores import Report, callables, evaluation, score, streaming
+from toymodels.scores import Report, callables, evaluation, prepared, score, streaming
 from toymodels.scores.statistics import measure, merge_all
 
 N_FEATURES, D_MODEL = 6, 4
@@ -104,7 +106,7 @@ def numpy_decode(z):
 
 def scored(encode=jax_encode, decode=jax_decode, seed=0, **settings) -> Report:
     settings = {"n_samples": 1000, "block": 512, "draws": 10} | settings
-    return score(encode, decode, WORLD, random.key(seed), **settings)
+    return score((encode, decode), WORLD, random.key(seed), **settings)
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +115,11 @@ def jitted() -> Report:
 
 
 def test_numbers_are_those_of_the_samples(jitted):
-    """Against NumPy on the very samples: the first of four keys, split once per block."""
-    keys = jax.random.split(jax.random.split(random.key(0), 4)[0], 2)
+    """Against NumPy on the very samples: the first key of the stream "score", split once
+    per block.
+    """
+    key_samples = jax.random.split(random.named(random.key(0), "score"), 5)[0]
+    keys = jax.random.split(key_samples, 2)
     sample = jax.jit(lambda key: WORLD.sample(key, 512))
     batches = [sample(key) for key in keys]
     x = np.concatenate([batch.x for batch in batches]).astype(float)
@@ -247,8 +252,7 @@ def test_what_does_not_depend_on_chance_does_not_depend_on_block():
 
     for block, samples in ((2048, 2048), (1500, 3000)):
         found = score(
-            encode,
-            lambda z: z @ rows,
+            (encode, lambda z: z @ rows),
             Doubles(jnp.asarray(rows)),
             random.key(6),
             2048,
@@ -264,16 +268,96 @@ def test_what_does_not_depend_on_chance_does_not_depend_on_block():
 
 
 def test_absolute_counts_anti_aligned_latents():
+    """Codes of both signs, so that nothing is turned: x is read and written negated."""
+    rows = np.eye(5, dtype=np.float32)
+    world = Doubles(jnp.asarray(rows))
+    settings = {"draws": 0, "pursuit_samples": 0}
+
+    def scored(**more):
+        pair = (lambda x: 0.75 - x, lambda z: -z @ rows)
+        return score(pair, world, random.key(5), 1024, 512, **settings, **more)
+
+    signed, absolute = scored(), scored(absolute=True)
+    assert signed["mcc_dec"] == 0
+    assert signed["mcc_act"] < 0.5
+    for name in ("mcc_dec", "mcc_act"):
+        # Float32 products and sums of a thousand terms.
+        assert absolute[name] == pytest.approx(1, abs=1e-5), name
+        assert absolute.ceiling[name] == pytest.approx(1, abs=1e-5), name
+    (flag,) = signed.flags[:1]
+    assert flag.startswith("5 of 5 latents take both signs and are scored as they are")
+
+
+SIGNS = np.array([1, -1, -1, 1, -1], np.float32)
+
+
+def numpy_pair_with_signs():
     def encode(x):
-        return -jax_encode(x)
+        return SIGNS * numpy_encode(x)
 
-    def decode(z):
-        return -z @ W_DEC + B_DEC
+    return encode, lambda z: numpy_decode(SIGNS * z)
 
-    assert scored(encode, decode)["mcc_dec"] < 0.8
-    found = scored(encode, decode, absolute=True)
-    assert found["mcc_dec"] == pytest.approx(1, abs=1e-6)
-    assert found.ceiling["mcc_dec"] == pytest.approx(1, abs=1e-6)
+
+@pytest.mark.parametrize("kind", ["jax", "numpy"])
+def test_negated_latents_are_turned_and_score_as_the_others(jitted, kind):
+    """z w = (-z)(-w): the dictionary is the same, and so is its whole report."""
+    ours = (lambda x: SIGNS * jax_encode(x), lambda z: jax_decode(SIGNS * z))
+    found = scored(*(ours if kind == "jax" else numpy_pair_with_signs()))
+    (flag,) = found.flags
+    assert flag.startswith("3 of 5 latents had negative codes alone and were turned")
+    for part in ("values", "floor", "intervals", "by_frequency"):
+        one, other = getattr(found, part), getattr(jitted, part)
+        assert one.keys() == other.keys()
+        for name in other:
+            # Products by 1 and -1 are exact; programs may be fused otherwise.
+            np.testing.assert_allclose(one[name], other[name], atol=1e-5, err_msg=name)
+
+
+def test_others_are_turned_too():
+    found = scored(others={"negated": numpy_pair_with_signs()})
+    assert found.controls["negated"] == pytest.approx(found.values, abs=1e-6)
+
+
+def test_where_features_are_negative_nothing_is_turned():
+    """A world of -1 and 0: negative codes along the true rows are the truth."""
+    z = np.array([[-1.0, 0], [0, -2], [-1, 3]])
+    sign, told = prepared.signs(z, -np.abs(z))
+    np.testing.assert_array_equal(sign, [1, 1])
+    assert told == []
+    sign, told = prepared.signs(z, np.abs(z))
+    np.testing.assert_array_equal(sign, [-1, 1])
+    assert [text[:16] for text in told] == ["1 of 2 latents h", "1 of 2 latents t"]
+
+
+def test_notebooks_show_the_table(jitted):
+    """One line of it a score, and nothing of the dataclass."""
+    assert repr(jitted) == str(jitted)
+    assert max(map(len, repr(jitted).splitlines())) < 160
+    html = jitted._repr_html_()
+    root = ElementTree.fromstring(f"<div>{html}</div>")
+    table, beside = root.findall("table")
+    rows = [[cell.text or "" for cell in row] for row in table.findall("tr")]
+    assert [row[0] for row in rows[1:]] == list(jitted.values)
+    for name, *numbers, ends in rows[1:]:
+        columns = (jitted[name], jitted.floor[name], jitted.ceiling[name])
+        assert numbers == [f"{number:.3f}" for number in columns]
+        low_high = jitted.intervals.get(name, ())
+        assert ends == " to ".join(f"{end:.3f}" for end in low_high)
+    named = [row[0].text for row in beside.findall("tr")[1:]]
+    assert named == list(jitted.controls | jitted.ceilings)
+
+
+def test_html_escapes_what_others_named(jitted):
+    found = replace(jitted, controls={"a<b": jitted.floor}, flags=["x < y & z"])
+    html = found._repr_html_()
+    assert "a&lt;b" in html
+    assert "x &lt; y &amp; z" in html
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_refuses_a_decoder_that_is_not_finite(bad):
+    with pytest.raises(ValueError, match="decode returned NaN or infinite values, exp"):
+        scored(decode=lambda z: jax_decode(z) * bad)
 
 
 def test_text_and_json_hold_every_score(jitted):
@@ -361,6 +445,135 @@ def test_refuses_codes_that_are_not_finite(bad):
         scored(lambda x: jax_encode(x) + bad)
 
 
+def test_refuses_a_decoder_that_gives_nan():
+    with pytest.raises(ValueError, match=r"decode returned NaN or .*expected finite recon"):
+        scored(decode=lambda z: jax_decode(z) * jnp.nan)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.float16, jnp.bfloat16, np.float64])
+def test_codes_of_any_dtype_are_scored_as_numbers(dtype):
+    """Codes that are 0 or 1, which every dtype holds; traced and in NumPy."""
+    expected = scored(lambda x: (x @ W_ENC > THRESHOLD).astype(jnp.float32))
+    traced = scored(lambda x: (x @ W_ENC > THRESHOLD).astype(dtype))
+    called = scored(lambda x: (np.array(x) @ W_ENC > THRESHOLD).astype(dtype))
+    for found in (traced, called):
+        for name, value in expected.values.items():
+            assert found[name] == pytest.approx(value, abs=1e-6), name
+
+
+def test_reconstructions_in_half_precision_are_scored_in_single():
+    """Eight bits: what rounding leaves of the error is below a hundredth."""
+    found = scored(decode=lambda z: jax_decode(z.astype(jnp.bfloat16)).astype(jnp.bfloat16))
+    assert found["explained_variance"] == pytest.approx(
+        scored()["explained_variance"], abs=0.01
+    )
+
+
+@pytest.mark.parametrize(("dtype", "bias"), [(np.float16, 1000.3), (jnp.bfloat16, 60.3)])
+def test_half_precision_beside_a_large_bias_is_called_that(dtype, bias):
+    """Numbers near 1000 and near 60 are 0.5 and 0.25 apart, as long as the rows."""
+    with pytest.raises(
+        ValueError, match=r"decode gives half precision, whose rounding ben"
+    ):
+        scored(decode=lambda z: (z @ W_DEC + bias).astype(dtype))
+
+
+def test_refuses_codes_that_are_no_numbers():
+    with pytest.raises(ValueError, match="encode returned dtype complex64, expected real"):
+        scored(lambda x: jax_encode(x) * 1j)
+
+
+def test_flags_an_encoder_that_draws_instead_of_blaming_the_batch():
+    """Noise of its own, in code that JAX cannot trace and in code that it can."""
+    generator = np.random.default_rng(0)
+
+    def encode(x):
+        z = np.maximum(np.array(x) @ W_ENC - THRESHOLD, 0)
+        return z + 0.5 * generator.random(z.shape)
+
+    def traceable(x):
+        return jax_encode(x) + 0.5 * generator.random((len(x), 5))
+
+    for stochastic in (encode, traceable):
+        (flag,) = scored(stochastic).flags
+        assert flag.startswith(
+            "encode is not deterministic: 100.0% of the samples got other"
+        )
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "message"),
+    [
+        ({"n_samples": 0}, ValueError, r"n_samples is 0, expected a number in \[1, inf\]"),
+        (
+            {"n_samples": 1e4},
+            ValueError,
+            r"n_samples is 10000.0 \(float64\), expected a wh",
+        ),
+        (
+            {"block": 0},
+            ValueError,
+            r"block is 0, expected a number in \[1, inf\]; an empty",
+        ),
+        ({"block": -5}, ValueError, r"block is -5, expected"),
+        ({"draws": 0.5}, ValueError, r"draws is 0.5 \(float64\), expected a whole number"),
+    ],
+)
+def test_refuses_sizes_that_are_none(settings, kind, message):
+    with pytest.raises(kind, match=message):
+        scored(**settings)
+
+
+@pytest.mark.parametrize(
+    ("key", "came"),
+    [
+        (0, "0"),
+        (None, "a NoneType"),
+        (np.random.default_rng(0), "a Generator"),
+        (jax.random.split(jax.random.key(0), 3), r"keys of shape \(3,\)"),
+    ],
+)
+def test_refuses_what_is_no_key(key, came):
+    message = rf"key is {came}, expected one random key; write synthetic.random.key\(0\)"
+    with pytest.raises(TypeError, match=message):
+        score((jax_encode, jax_decode), WORLD, key)
+
+
+def test_old_keys_are_keys():
+    key = jax.random.PRNGKey(0)
+    settings = {"n_samples": 512, "block": 512, "draws": 0, "pursuit_samples": 0}
+    found = score((jax_encode, jax_decode), WORLD, key, **settings)
+    same = score((jax_encode, jax_decode), WORLD, jax.random.key(0), **settings)
+    assert found.values == same.values
+
+
+def test_refuses_what_is_no_dictionary():
+    with pytest.raises(TypeError, match="the dictionary is a tuple, expected a pai"):
+        score((3, jax_decode), WORLD, random.key(0))
+    with pytest.raises(TypeError, match="the dictionary is a tuple, expected a pai"):
+        score((jax_encode, WORLD.directions), WORLD, random.key(0))
+
+
+def test_an_encoder_that_needs_tensors_is_told_of_adapters():
+    def encode(x):
+        return x.unsqueeze(0)
+
+    with pytest.raises(
+        TypeError, match=r"encode raised AttributeError .*adapters.adapt\(m"
+    ):
+        scored(encode)
+
+
+@pytest.mark.parametrize("where", ["encode", "decode"])
+def test_refuses_a_callable_in_numpy_that_gives_a_tuple(where):
+    def pair(array):
+        assert isinstance(array, np.ndarray), "NumPy only"
+        return array, array[:3]
+
+    with pytest.raises(ValueError, match=f"{where} returned a tuple for .* expected"):
+        scored(**{where: pair})
+
+
 @pytest.mark.parametrize("where", ["encode", "decode"])
 def test_refuses_what_is_not_finite_on_a_few_samples_only(where):
     """Samples after the first look, so that only the statistics can tell."""
@@ -395,7 +608,9 @@ def test_a_world_is_compiled_once_not_once_per_score():
 
     for seed in (9, 10):
         world = Counted(jnp.asarray(ROWS * seed))
-        score(jax_encode, jax_decode, world, random.key(seed), 512, 256, pursuit_samples=0)
+        score(
+            (jax_encode, jax_decode), world, random.key(seed), 512, 256, pursuit_samples=0
+        )
     assert traced == [4096, 256]
 
 
@@ -460,7 +675,7 @@ def test_flags_an_encoder_that_looks_at_other_rows():
 
 
 def test_flags_anti_aligned_latents():
-    found = scored(lambda x: -jax_encode(x), lambda z: -z @ W_DEC + B_DEC)
+    found = scored(jax_encode, lambda z: -z @ W_DEC + B_DEC)
     (flag,) = found.flags
     assert flag.startswith("5 of 5 latents point against a feature")
 
@@ -476,7 +691,7 @@ class Noisy(Coins):
 
 def test_flags_explained_variance_above_the_oracle():
     found = score(
-        lambda x: x, lambda z: z, Noisy(WORLD.directions), random.key(0), 1024, 512
+        (lambda x: x, lambda z: z), Noisy(WORLD.directions), random.key(0), 1024, 512
     )
     assert found["explained_variance"] == pytest.approx(1)
     assert found.flags[-1].startswith("explained variance is 0.")
@@ -511,7 +726,9 @@ def test_worlds_with_a_hierarchy_are_scored_for_absorption():
         return jnp.stack([x[:, 0] - x[:, 1], x[:, 1], x[:, 2]], axis=1)
 
     settings = {"draws": 10, "pursuit_samples": 0}
-    found = score(encode, lambda z: z @ W_dec, world, random.key(1), 1024, 512, **settings)
+    found = score(
+        (encode, lambda z: z @ W_dec), world, random.key(1), 1024, 512, **settings
+    )
     for name in ("absorption_gap", "absorption_gap_of_child", "absorption_mass"):
         assert found[name] == pytest.approx(1, abs=1e-5)
         assert found.ceiling[name] == pytest.approx(0, abs=1e-5)

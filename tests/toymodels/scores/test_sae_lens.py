@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from synthetic.base import Batch
-from toymodels.scores import geometry, report
+from toymodels.scores import geometry, summary
 from toymodels.scores.statistics import measure, merge_all
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "sae_lens_scores.npz"
@@ -58,7 +58,7 @@ def both(request, stored):
         for name, value in stored.items()
         if name.startswith(f"{case}/found/")
     }
-    ours = report.scores(found, W_dec, directions, absolute=True)
+    ours = summary.scores(found, W_dec, directions, absolute=True)
     return ours, theirs, len(W_dec)
 
 

@@ -108,7 +108,8 @@ def test_losses_are_means_over_common_samples(trained):
     for setting, density in enumerate(DENSITIES):
         _, world = problem(density)
         batches = [
-            world.sample(key, 8192).features for key in jax.random.split(random.key(2), 3)
+            world.sample(key, 8192).features
+            for key in jax.random.split(random.named(random.key(2), "losses"), 3)
         ]
         for seed in range(N_SEEDS):
             one = jax.tree.map(lambda leaf: leaf[setting, seed], params)  # noqa: B023

@@ -72,6 +72,7 @@ def test_a_random_dictionary_misses_everything():
     assert "mcc_dec" in text
     assert "feature_f1" in text
     assert "missed: feature 0 (latent" in text
+    assert text.splitlines()[-1] == "look at the width, the penalty and the training time"
     assert "absorbed" not in text
 
 
@@ -117,8 +118,136 @@ def test_an_absorbed_parent_is_called_absorbed(rows):
 
 
 def test_anti_aligned_latents_have_found_nothing(rows):
-    text = refusal(lambda x: -np.maximum(x @ rows.T - 0.3, 0), lambda z: -z @ rows)
+    text = refusal(lambda x: np.maximum(x @ rows.T - 0.3, 0), lambda z: -z @ rows)
     assert "mcc_dec -" in text or "mcc_dec 0.0" in text
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_latents_negated_in_code_and_row_score_as_the_others(rows, every):
+    """z w = (-z)(-w): the dictionary is the same."""
+    sign = np.ones(20, np.float32)
+    sign[::every] = -1
+
+    def encode(x):
+        return sign * np.where(x @ rows.T > 0.3, x @ rows.T, 0)
+
+    found = assert_recovers(encode, lambda z: (sign * z) @ rows)
+    expected = assert_recovers(*detector(rows.T, rows))
+    for score, value in expected.items():
+        # The same float32 sums, by two libraries.
+        assert found[score] == pytest.approx(value, abs=1e-4), score
+
+
+def silencing(rows, parents):
+    """Every child of these parents silences its latent and brings its direction along."""
+    W_enc, W_dec = rows.T.copy(), rows.copy()
+    for parent in parents:
+        children = np.arange(4 + 3 * parent, 7 + 3 * parent)
+        W_enc[:, parent] -= 3 * rows[children].sum(0)
+        W_dec[children] += rows[parent]
+    return detector(W_enc, W_dec)
+
+
+def test_a_failure_says_what_was_turned(rows):
+    kept = -np.delete(rows, 3, axis=0)
+    text = refusal(lambda x: np.minimum(x @ kept.T + 0.3, 0), lambda z: z @ kept)
+    assert text.splitlines()[-2].startswith("19 of 19 latents had negative codes alone")
+
+
+def test_means_above_their_bars_do_not_hide_two_absorbed_parents(rows):
+    """Of four: six edges, and all of mcc_act, mcc_dec and F1 are above 0.9."""
+    dictionary = silencing(rows, parents=[0, 2])
+    text = refusal(*dictionary)
+    head = "the dictionary does not recover the world 'hierarchy': 6 absorbed (at most 0)"
+    assert text.splitlines()[0] == head
+    assert "mcc_dec" not in text
+    for parent, child in [(0, 4), (0, 5), (0, 6), (2, 10), (2, 11), (2, 12)]:
+        assert f"feature {parent} by its child {child} (latent {parent} is off" in text
+    scores = assert_recovers(*dictionary, absorbed=6)
+    assert min(scores[name] for name in ("mcc_act", "mcc_dec", "feature_f1")) >= 0.9
+    assert "6 absorbed (at most 5)" in refusal(*dictionary, absorbed=5)
+
+
+def test_means_above_their_bars_do_not_hide_two_missing_features(rows):
+    """18 of 20 have a perfect latent: mcc_act and mcc_dec are 1, F1 is 0.9."""
+    kept = np.delete(rows, [3, 17], axis=0)
+    text = refusal(*detector(kept.T, kept))
+    head = "the dictionary does not recover the world 'hierarchy': 2 missed (at most 0)"
+    assert text.splitlines()[0] == head
+    scores = assert_recovers(*detector(kept.T, kept), missed=2)
+    assert scores["feature_f1"] == pytest.approx(0.9, abs=0.005)
+    assert "2 missed (at most 1)" in refusal(*detector(kept.T, kept), missed=1)
+
+
+def test_means_above_their_bars_do_not_hide_a_merged_latent(rows):
+    """Latent 16 stands for 16 and 18, and 18 has none of its own."""
+    merged = np.delete(rows, 18, axis=0)
+    merged[16] = (rows[16] + rows[18]) / np.sqrt(2)
+    text = refusal(*detector(merged.T, merged))
+    assert text.splitlines()[0].endswith("'hierarchy': 1 merged (at most 0)")
+    assert "merged: features 16 and 18 in latent 16 (cosines 0.71 and 0.71, on in" in text
+    assert_recovers(*detector(merged.T, merged), merged=1)
+
+
+def test_limits_are_counts():
+    with pytest.raises(ValueError, match=r"absorbed is -1, expected .*0 allows none"):
+        assert_recovers(None, absorbed=-1)
+
+
+def test_latents_that_are_on_too_often_are_not_called_dead(rows):
+    """Latent 7 is always on, by a bias, its feature in 0.05 of the samples.
+
+    F1 is then 2 * 0.05 / 1.05; of 16,384 samples it deviates by 0.003.
+    """
+
+    def encode(x):
+        z = x @ rows.T
+        return jnp.where(z > 0.3, z, 0).at[:, 7].add(0.01)
+
+    text = refusal(encode, lambda z: z @ rows)
+    (line,) = [line for line in text.splitlines() if line.startswith("missed")]
+    assert line.startswith("missed: feature 7 (latent 7: cosine 1.00, F1 0.")
+    assert float(line[-5:-1]) == pytest.approx(0.095, abs=0.018)
+    last = text.splitlines()[-1]
+    assert last.startswith("some latents point along their feature and are on without it;")
+    assert "dead" not in text
+
+
+def test_latents_that_are_seldom_on_are_not_called_dead(rows):
+    """Magnitudes are 1 within 0.15: above 1.1 are a quarter."""
+
+    def at(threshold):
+        return detector(rows.T, rows, np.where(np.arange(20) == 7, threshold, 0.3))
+
+    text = refusal(*at(1.1))
+    assert "missed: feature 7 (latent 7: cosine 1.00, F1 0." in text
+    assert "are seldom on with it; look at thresholds" in text.splitlines()[-1]
+    assert "dead" not in text
+    assert "look at dead latents" in refusal(*at(100.0))
+
+
+@pytest.mark.parametrize("world", ["easy", standard.easy()], ids=["name", "world"])
+def test_a_world_may_follow_the_dictionary(world):
+    """assert_recovers(module, "easy"), as one would write it."""
+    true = np.asarray(standard.easy().directions)
+    params = Params(true.T, np.full(16, -0.3, np.float32), true, np.zeros(16, np.float32))
+    ours = (ReLU(16), params)
+    found = assert_recovers(ours, world)
+    assert found == assert_recovers(ours, world=world)
+    wrong = Params(true.T, params.b_enc, -true, params.b_dec)
+    name = "the world 'easy'" if isinstance(world, str) else "the world"
+    head = f"the dictionary does not recover {name}: mcc_dec"
+    assert refusal((ReLU(16), wrong), world).startswith(head)
+
+
+def test_two_worlds_are_refused():
+    with pytest.raises(TypeError, match=r"are 'easy' and 0\.8, expected one world; name"):
+        assert_recovers((ReLU(16), None), "easy", 0.8)
+
+
+def test_a_decoder_that_is_not_finite_is_refused(rows):
+    with pytest.raises(ValueError, match="decode returned NaN or infinite values, exp"):
+        assert_recovers(lambda x: x, lambda z: z * np.nan)
 
 
 def test_codes_that_depend_on_the_batch_are_refused(rows):
@@ -127,6 +256,18 @@ def test_codes_that_depend_on_the_batch_are_refused(rows):
         return np.where(z > np.quantile(z, 0.95), z, 0)
 
     assert "changed with the other rows" in refusal(encode, lambda z: z @ rows)
+
+
+def test_an_encoder_that_draws_is_called_that(rows):
+    generator = np.random.default_rng(0)
+
+    def encode(x):
+        z = np.maximum(np.asarray(x) @ rows.T - 0.3, 0)
+        return z * (generator.random(z.shape) > 0.1)  # dropout left on
+
+    text = refusal(encode, lambda z: z @ rows)
+    assert text.startswith("encode is not deterministic: ")
+    assert "other rows" not in text
 
 
 def test_a_world_of_ones_own(rows):

@@ -1,5 +1,8 @@
 """The loop: hand-computed steps, cuts, members, NaN, resumption."""
 
+import io
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 from synthetic import random
 from toymodels.training import loop
 from toymodels.training.checkpoints import CheckpointMismatchError, DirectoryCheckpoints
+from toymodels.training.progress import Progress
 
 KEY_DATA = random.key(3)
 
@@ -210,10 +214,44 @@ def test_an_interrupted_run_resumes_bit_for_bit(advance, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         loop.run(advance, fresh(), 50, 10, interrupt, checkpoints)
     reopened = DirectoryCheckpoints(tmp_path / "run")
-    assert reopened.latest_step == 30
+    assert reopened.latest_step == 40
     state, resumed = loop.run(advance, fresh(9.0), 50, 10, checkpoints=reopened)
     assert_same(whole, state)
     assert_same(history, resumed)
+
+
+def test_what_stops_a_run_saves_it_however_recent_the_last_save_is(advance, tmp_path):
+    checkpoints = DirectoryCheckpoints(tmp_path / "run", seconds=3600)
+
+    def stop(step, metrics):
+        if step == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(advance, fresh(), 50, 10, stop, checkpoints)
+    assert checkpoints.latest_step == 20
+    loop.run(advance, fresh(), 50, 10, checkpoints=checkpoints)
+    assert checkpoints.latest_step == 50
+
+
+def test_nan_before_the_first_save_promises_no_checkpoint(tmp_path):
+    checkpoints = DirectoryCheckpoints(tmp_path / "run", seconds=3600)
+    start = loop.start(jnp.zeros(3), optax.sgd(0.1))
+    with pytest.raises(loop.NonFiniteLossError) as error:
+        loop.run(poisoned(37), start, 100, chunk=10, checkpoints=checkpoints)
+    assert "kept" not in str(error.value)
+    assert checkpoints.restore(start) is None
+
+
+def test_a_progress_is_told_where_a_run_resumes(advance, tmp_path):
+    loop.run(advance, fresh(), 20, 10, checkpoints=DirectoryCheckpoints(tmp_path))
+    for total, sentence in ((50, "resuming fit at step 20 of 50"), (20, "all 20 steps")):
+        stream = io.StringIO()
+        progress = Progress("fit", total, stream=stream)
+        loop.run(advance, fresh(), total, 10, progress, DirectoryCheckpoints(tmp_path))
+        assert sentence in stream.getvalue()
+        shutil.rmtree(tmp_path / "50", ignore_errors=True)
+        loop.run(advance, fresh(), 20, 10, checkpoints=DirectoryCheckpoints(tmp_path))
 
 
 def test_a_checkpoint_of_another_shape_is_refused(advance, tmp_path):

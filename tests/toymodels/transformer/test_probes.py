@@ -46,7 +46,7 @@ def fitted():
 
 
 def test_probes_are_least_squares(fitted):
-    keys = jax.random.split(random.key(130), 4)
+    keys = jax.random.split(random.named(random.key(130), "probes.fit"), 4)
     drawn = [Linear().streams(key, 250) for key in jax.random.clone(keys)]
     x = np.concatenate([d[0] for d in drawn], axis=1).astype(float)
     y = np.concatenate([d[1] for d in drawn]).astype(float)

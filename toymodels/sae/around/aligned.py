@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from toymodels.sae.base import Dictionary
+from toymodels.sae.threshold import calibrate
 
 
 @struct.dataclass
@@ -23,7 +24,7 @@ class Aligned:
     shrinks by itself.
 
     After each step the weights are aligned themselves, so that they serve the inner
-    variant as they are: `batchtopk.calibrate(sae.inner, ...)` sets an exact threshold.
+    variant as they are.
 
     Attributes:
         inner: the variant whose loss it minimises; its rows must not be 0.
@@ -54,6 +55,10 @@ class Aligned:
         """What `inner` does after a step, and the encoder aligned with its rows."""
         moved = self.inner.after(key, state, x)
         return replace(moved, params=aligned(moved.params))
+
+    def calibrate(self, params, x):
+        """See `threshold.calibrate`; on the aligned weights."""
+        return calibrate(self.inner, aligned(params), x)
 
 
 def aligned(params: Any) -> Any:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, ArrayLike
 
+from synthetic.shapes import of_fields
 from synthetic.validation import require_range
 from toymodels.sae import base
 from toymodels.sae.batchtopk import BatchTopK
@@ -23,7 +24,7 @@ from toymodels.training.loop import Outcome
 
 
 class RefinedParams(NamedTuple):
-    """The weights of `batchtopk.ThresholdParams`, with a threshold for each selection.
+    """The weights of `threshold.ThresholdParams`, with a threshold for each selection.
 
     Attributes:
         W_enc: [d_model, latent].
@@ -40,6 +41,8 @@ class RefinedParams(NamedTuple):
     b_dec: Array
     threshold: Array
     earlier: Array
+
+    __repr__ = of_fields
 
 
 class Memory(NamedTuple):
@@ -83,7 +86,9 @@ class IstaStep:
         return self.inner.k
 
     def init(self, key, d_model):
-        return RefinedParams(*self.inner.init(key, d_model), jnp.zeros(self.n_steps))
+        return RefinedParams(
+            *self.inner.init(key, d_model), jnp.zeros(self.n_steps, jnp.float32)
+        )
 
     def memory(self, params):
         return Memory(self.inner.memory(params), params.earlier)
@@ -137,6 +142,18 @@ class IstaStep:
             z_pre = z_pre + self.eta * (residual @ params.W_enc)
         return z_pre, codes
 
+    def calibrate(self, params, x):
+        """`params` with every threshold exact on `x`: round(k * n) latents on each time."""
+        earlier = []
+
+        def exact(z: base.Z) -> base.Z:
+            earlier.append(exact_threshold(z, self.k))
+            return above(z, earlier[-1])
+
+        z_pre, _ = self.refined(params, x, [exact] * self.n_steps)
+        last = exact_threshold(jax.nn.relu(z_pre), self.k)
+        return params._replace(threshold=last, earlier=jnp.stack(earlier))
+
 
 def _by_batch(k: ArrayLike) -> Callable[[base.Z], base.Z]:
     return lambda z: keep_batch_k(z, k)
@@ -144,16 +161,3 @@ def _by_batch(k: ArrayLike) -> Callable[[base.Z], base.Z]:
 
 def _by_threshold(threshold: Array) -> Callable[[base.Z], base.Z]:
     return lambda z: above(z, threshold)
-
-
-def calibrate(dictionary: IstaStep, params: RefinedParams, x: base.X) -> RefinedParams:
-    """`params` with every threshold exact on `x`: round(k * n) latents on each time."""
-    earlier = []
-
-    def exact(z: base.Z) -> base.Z:
-        earlier.append(exact_threshold(z, dictionary.k))
-        return above(z, earlier[-1])
-
-    z_pre, _ = dictionary.refined(params, x, [exact] * dictionary.n_steps)
-    last = exact_threshold(jax.nn.relu(z_pre), dictionary.k)
-    return params._replace(threshold=last, earlier=jnp.stack(earlier))

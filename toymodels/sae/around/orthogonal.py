@@ -26,8 +26,7 @@ class OrtSAE:
     its square; chunks are drawn anew after every step. Rows that do not fill a last chunk
     sit out one step.
 
-    Params are those of `inner`, and so are the codes: `batchtopk.calibrate(sae.inner, ...)`
-    sets an exact threshold.
+    Params are those of `inner`, and so are the codes.
 
     Attributes:
         inner: the variant whose loss it adds to.
@@ -56,7 +55,7 @@ class OrtSAE:
 
     def memory(self, params):
         """The inner memory and the order in which rows are dealt to chunks."""
-        return self.inner.memory(params), jnp.arange(self.n_latents)
+        return self.inner.memory(params), jnp.arange(self.n_latents, dtype=jnp.int32)
 
     def encode(self, params, x):
         return self.inner.encode(params, x)
@@ -77,7 +76,7 @@ class OrtSAE:
         key_inner, key_order = jax.random.split(key)
         inner, _ = state.memory
         moved = self.inner.after(key_inner, replace(state, memory=inner), x)
-        order = jax.random.permutation(key_order, self.n_latents)
+        order = jax.random.permutation(key_order, self.n_latents).astype(jnp.int32)
         return replace(moved, memory=(moved.memory, order))
 
 
@@ -87,5 +86,7 @@ def largest_cosines(
     """mean_i max_{j != i} relu(cos_ij)^2, each chunk a run of equal length in `order`."""
     size = len(order) // n_chunks
     rows = unit_rows(W_dec)[order[: size * n_chunks]].reshape(n_chunks, size, -1)
-    cosine = jax.nn.relu(rows @ jnp.swapaxes(rows, 1, 2)) * (1 - jnp.eye(size))
+    cosine = jax.nn.relu(rows @ jnp.swapaxes(rows, 1, 2)) * (
+        1 - jnp.eye(size, dtype=rows.dtype)
+    )
     return jnp.mean(jnp.square(jnp.max(cosine, axis=-1)))

@@ -130,7 +130,8 @@ class PAnnealing:
     def _changes(self, step: ArrayLike) -> Float[Array, ""]:
         """How often the power has changed by a step, 0 to n_updates."""
         start, end = jnp.asarray(self.start), jnp.asarray(self.end)
-        done = (step - start) * self.n_updates / (end - start)
+        done = jnp.asarray((step - start) * self.n_updates, jnp.float32)
+        done = done / jnp.asarray(end - start, jnp.float32)
         return jnp.clip(jnp.floor(done), 0, self.n_updates)
 
     def _power(self, changes: Float[Array, ""]) -> Float[Array, ""]:
@@ -154,7 +155,8 @@ def measured(annealing: Annealing, costs: Float[Array, "2"]) -> Annealing:
     """The memory after one more batch; the oldest of ten gives way."""
     place = annealing.count % _QUEUE
     return annealing._replace(
-        costs=annealing.costs.at[place].set(costs), count=annealing.count + 1
+        costs=annealing.costs.at[place].set(costs.astype(annealing.costs.dtype)),
+        count=annealing.count + 1,
     )
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from synthetic.validation import require_finite, require_range
 from toymodels.sae.base import Dictionary, X
+from toymodels.sae.threshold import calibrate
 
 Sample = Float[Array, "batch d_model"]
 
@@ -161,6 +162,10 @@ class Normalised:
     def after(self, key, state, x):
         """What `inner` does after a step."""
         return self.inner.after(key, state, self._forward(x))
+
+    def calibrate(self, params, x):
+        """See `threshold.calibrate`; on the scaled inputs."""
+        return calibrate(self.inner, params, self._forward(x))
 
     def _forward(self, x: X) -> X:
         return self.scaling.rows(x - self.scaling.shift)

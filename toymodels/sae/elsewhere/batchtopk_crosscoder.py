@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, ArrayLike, Float
 
+from synthetic.shapes import of_fields
 from synthetic.validation import require_range
 from toymodels.sae import base, revival
 from toymodels.sae.april import lengths
@@ -26,7 +27,7 @@ class ThresholdCrosscoderParams(NamedTuple):
         W_dec: [latent, source, d_model].
         b_dec: [source, d_model].
         threshold: scalar, of z_i sum_s ||W_dec_is||; not trained, see
-            `batchtopk.ThresholdParams`.
+            `threshold.ThresholdParams`.
     """
 
     W_enc: Array
@@ -34,6 +35,8 @@ class ThresholdCrosscoderParams(NamedTuple):
     W_dec: Array
     b_dec: Array
     threshold: Array
+
+    __repr__ = of_fields
 
 
 @struct.dataclass
@@ -43,7 +46,7 @@ class BatchTopKCrosscoder:
     As `Crosscoder`, without a penalty: in training the k * batch largest
     z_i sum_s ||W_dec_is|| of the batch stay on. The lengths make the selection blind to
     how a product of code and rows is divided between the two. Outside training `encode`
-    keeps what exceeds `params.threshold`, and `batchtopk.calibrate` sets it exactly.
+    keeps what exceeds `params.threshold`, and `threshold.calibrate` sets it exactly.
     L_aux is `revival.auxk` on all sources side by side, with d_model / 2 dead latents a
     sample.
 
@@ -73,7 +76,7 @@ class BatchTopKCrosscoder:
     def init(self, key, d_model):
         shape = self.n_latents, self.n_sources, d_model
         start = crosscoder.init(key, *shape, self.start_norm)
-        return ThresholdCrosscoderParams(*start, jnp.zeros(()))
+        return ThresholdCrosscoderParams(*start, jnp.zeros((), jnp.float32))
 
     def memory(self, params):
         return Memory(revival.all_alive(self.n_latents), params.threshold)
@@ -101,7 +104,7 @@ class BatchTopKCrosscoder:
         kept = keep_batch_k(jax.nn.relu(z_pre), self.k)
         z = kept / size
         residual = x - self.decode(params, z)
-        error = jnp.sum(crosscoder.source_errors(residual, jnp.zeros(())))
+        error = jnp.sum(crosscoder.source_errors(residual, jnp.zeros((), jnp.float32)))
         dead = memory.quiet > self.dead_after
         rows = (params.W_dec / size[:, None, None]).reshape(self.n_latents, -1)
         flat = residual.reshape(len(x), -1)

@@ -8,6 +8,7 @@ from flax import struct
 from jaxtyping import Array, ArrayLike, Float, Key
 
 from synthetic.directions import random
+from synthetic.shapes import of_fields
 from synthetic.validation import require_range, require_width
 from toymodels.sae import base
 from toymodels.sae.april import lengths
@@ -31,6 +32,8 @@ class CrosscoderParams(NamedTuple):
     b_enc: Array
     W_dec: Array
     b_dec: Array
+
+    __repr__ = of_fields
 
 
 @struct.dataclass
@@ -94,11 +97,11 @@ def init(
     key: Key[Array, ""], n_latents: int, n_sources: int, d_model: int, norm: ArrayLike
 ) -> CrosscoderParams:
     """Rows along random directions at length `norm`, the encoders their transposes."""
-    rows = jnp.asarray(norm) * random(key, n_latents * n_sources, d_model)
+    rows = jnp.asarray(norm, jnp.float32) * random(key, n_latents * n_sources, d_model)
     W_dec = rows.reshape(n_latents, n_sources, d_model)
     W_enc = jnp.transpose(W_dec, (1, 2, 0))
-    b_dec = jnp.zeros((n_sources, d_model))
-    return CrosscoderParams(W_enc, jnp.zeros(n_latents), W_dec, b_dec)
+    b_dec = jnp.zeros((n_sources, d_model), jnp.float32)
+    return CrosscoderParams(W_enc, jnp.zeros(n_latents, jnp.float32), W_dec, b_dec)
 
 
 def pre_activation(params: Any, x: X) -> base.Z:

@@ -113,7 +113,7 @@ class EndToEnd:
         distance = self.distance(was.outputs, now.outputs)
         pairs = list(zip(was.layers, now.layers, strict=True))
         errors = [base.squared_error(layer, layer_hat) for layer, layer_hat in pairs]
-        later = sum(errors, jnp.zeros(())) / max(len(errors), 1)
+        later = sum(errors, jnp.zeros((), jnp.float32)) / max(len(errors), 1)
         penalty = jnp.mean(jnp.sum(z, axis=-1))
         metrics = {
             "distance": distance,

@@ -13,7 +13,8 @@ from flax import struct
 from jaxtyping import Array, ArrayLike, Key
 
 from synthetic.directions import random
-from synthetic.validation import require_range
+from synthetic.shapes import of_fields
+from synthetic.validation import require_no_fraction, require_range
 from toymodels.sae import base, revival
 from toymodels.sparse_coding.select import keep_k
 from toymodels.training.loop import Outcome
@@ -35,6 +36,8 @@ class SkipParams(NamedTuple):
     W_dec: Array
     b_dec: Array
     W_skip: Array
+
+    __repr__ = of_fields
 
 
 @struct.dataclass
@@ -103,7 +106,7 @@ class SkipTranscoder:
 
     Attributes:
         n_latents: dictionary size; static, it changes shapes.
-        k: how many latents stay on, 1 <= k <= n_latents; a leaf.
+        k: how many latents stay on, whole, 1 <= k <= n_latents; a leaf.
         aux: weight of the auxiliary loss; a leaf.
         dead_after: samples of silence after which a latent counts as dead; a leaf.
         d_target: width of the target; None for that of the source. Static.
@@ -119,13 +122,15 @@ class SkipTranscoder:
         require_range("n_latents", self.n_latents, low=1)
         fix = "a sample cannot have more latents on than there are"
         require_range("k", self.k, 1, self.n_latents, fix)
+        fix = "BatchTopK takes a mean over the batch, which may be a fraction"
+        require_no_fraction("k", self.k, fix)
         require_range("aux", self.aux, low=0.0)
 
     def init(self, key, d_model):
         d_target = self.d_target or d_model
         start = init_untied(key, self.n_latents, d_model, d_target)
         start = start._replace(W_dec=jnp.zeros_like(start.W_dec))
-        return SkipParams(*start, jnp.zeros((d_model, d_target)))
+        return SkipParams(*start, jnp.zeros((d_model, d_target), jnp.float32))
 
     def memory(self, params):
         return revival.all_alive(self.n_latents)
@@ -162,7 +167,9 @@ def init_untied(
     key_enc, key_dec = jax.random.split(key)
     W_enc = random(key_enc, n_latents, d_source).T
     W_dec = random(key_dec, n_latents, d_target)
-    return base.Params(W_enc, jnp.zeros(n_latents), W_dec, jnp.zeros(d_target))
+    return base.Params(
+        W_enc, jnp.zeros(n_latents, jnp.float32), W_dec, jnp.zeros(d_target, jnp.float32)
+    )
 
 
 def read(params: Any, x: base.X) -> base.Z:

@@ -22,7 +22,7 @@ def test_conformance():
 @pytest.fixture(scope="module")
 def trained(easy_world):
     dictionary = Aligned(BatchTopK(12, k=1.0))
-    params, _ = training.fit_dictionary(random.key(1), dictionary, easy_world, 1_500, 256)
+    params = training.fit(random.key(1), dictionary, easy_world, 1_500, 256).params
     return dictionary, params
 
 

@@ -95,9 +95,8 @@ def test_the_loss_is_that_of_the_variant_at_the_steered_weight():
 def test_ends_within_a_tenth_of_the_target(variant, sparsity, easy_world):
     """Fresh samples have the wanted L0, and the multiplier has come a long way."""
     dictionary = Controlled(variant(8, sparsity=sparsity), 0.8)
-    params, history = training.fit_dictionary(
-        random.key(3), dictionary, easy_world, 2_500, batch_size=256
-    )
+    fitted = training.fit(random.key(3), dictionary, easy_world, 2_500, batch_size=256)
+    params, history = fitted.params, fitted.history
     x = easy_world.sample(random.key(4), 8_192).x
     l0 = float((dictionary.encode(params, x) != 0).sum(-1).mean())
     assert l0 == pytest.approx(0.8, rel=0.1)

@@ -10,10 +10,11 @@ from synthetic import random
 from toymodels import testing
 from toymodels.sae import training
 from toymodels.sae.around import scaling as scalings
-from toymodels.sae.around.ista_step import IstaStep, RefinedParams, calibrate
+from toymodels.sae.around.ista_step import IstaStep, RefinedParams
 from toymodels.sae.batchtopk import BatchTopK
 from toymodels.sae.frequency import FrequencySort
 from toymodels.sae.matryoshka import Matryoshka
+from toymodels.sae.threshold import calibrate
 from toymodels.scores import geometry
 
 RECIPE = IstaStep(
@@ -42,7 +43,7 @@ def trained(easy_world):
     Without its falling k: on so small a world, more latents than features on leave rows
     mixed.
     """
-    params, _ = training.fit_dictionary(random.key(2), RECIPE, easy_world, 1_500, 256)
+    params = training.fit(random.key(2), RECIPE, easy_world, 1_500, 256).params
     return params
 
 

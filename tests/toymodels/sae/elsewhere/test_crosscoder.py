@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from synthetic import random, views
+from synthetic import random
 from synthetic.firing import Independent
 from synthetic.magnitude import Uniform
-from synthetic.views import Views
+from synthetic.parts import views
+from synthetic.parts.views import Views
 from toymodels import testing
 from toymodels.sae import BatchTopK, training
 from toymodels.sae.elsewhere.batchtopk_crosscoder import (
@@ -125,7 +126,7 @@ def two_models():
 )
 def test_shared_and_exclusive_features_are_told_apart(dictionary, two_models):
     """The latents matched to features on both sources together, called by their lengths."""
-    params, _ = training.fit_dictionary(random.key(7), dictionary, two_models, 4_000, 256)
+    params = training.fit(random.key(7), dictionary, two_models, 4_000, 256).params
     truth = np.asarray(two_models.directions).transpose(1, 0, 2).reshape(18, 32)
     match = geometry.match(geometry.cosines(params.W_dec.reshape(24, 32), truth))
     assert match.value.mean() > 0.98
@@ -143,9 +144,7 @@ def test_only_the_penalty_makes_shared_features_look_exclusive(two_models):
     """
 
     def exclusive(dictionary, seed):
-        params, _ = training.fit_dictionary(
-            random.key(seed), dictionary, two_models, 4_000, 256
-        )
+        params = training.fit(random.key(seed), dictionary, two_models, 4_000, 256).params
         x = two_models.sample(random.key(10), 4_000).x
         alive = (np.asarray(dictionary.encode(params, x)) != 0).any(axis=0)
         share = np.asarray(relative_lengths(params))[:, 1]

@@ -96,7 +96,7 @@ def test_gradients_against_finite_differences():
 
 def found(dictionary, world):
     """The largest cosine of a row with each feature, after training."""
-    params, _ = training.fit_dictionary(random.key(6), dictionary, world, 3_000, 256)
+    params = training.fit(random.key(6), dictionary, world, 3_000, 256).params
     return geometry.cosines(params.W_dec, world.directions).max(axis=0)
 
 

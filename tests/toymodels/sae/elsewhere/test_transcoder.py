@@ -9,7 +9,7 @@ from jax.test_util import check_grads
 from synthetic import SparseFeatures, directions, random
 from synthetic.firing import Independent
 from synthetic.magnitude import Uniform
-from synthetic.paired import Paired, ReLUFunctions
+from synthetic.parts.paired import Paired, ReLUFunctions
 from toymodels import testing
 from toymodels.sae import Params, training
 from toymodels.sae.elsewhere.transcoder import SkipParams, SkipTranscoder, Transcoder
@@ -120,7 +120,7 @@ def mixed(sparse):
 def test_transcoder_finds_what_is_read_and_what_is_written(mixed):
     """A latent that writes a function's direction must read what the function reads."""
     dictionary = Transcoder(12, sparsity=0.02, d_target=9)
-    params, _ = training.fit_dictionary(random.key(6), dictionary, mixed, 4_000, 256)
+    params = training.fit(random.key(6), dictionary, mixed, 4_000, 256).params
     written = geometry.cosines(params.W_dec, mixed.directions)
     read = geometry.cosines(params.W_enc.T, mixed.read_directions)
     match = geometry.match(written)
@@ -145,7 +145,7 @@ def test_skip_transcoder_leaves_the_linear_part_to_its_map(sparse, linear_and_no
     """Eight latents, two at a time, are enough: features that are passed on need none."""
     world = linear_and_not
     dictionary = SkipTranscoder(8, k=2, d_target=20)
-    params, _ = training.fit_dictionary(random.key(9), dictionary, world, 4_000, 256)
+    params = training.fit(random.key(9), dictionary, world, 4_000, 256).params
     written = geometry.cosines(params.W_dec, world.directions[12:])
     match = geometry.match(written)
     read = geometry.cosines(params.W_enc.T, world.read_directions[12:])

@@ -10,6 +10,7 @@ from synthetic.directions import orthogonal, random
 from synthetic.firing import Firing
 from synthetic.magnitude import Magnitude, Uniform
 from synthetic.noise import force
+from synthetic.shapes import of_fields
 from synthetic.validation import require_width
 
 
@@ -33,6 +34,8 @@ class Views:
     directions: Array
     firing: Firing
     magnitude: Magnitude = Uniform()
+
+    __repr__ = of_fields
 
     def __post_init__(self):
         if getattr(self.directions, "ndim", 0) == 3:
@@ -88,6 +91,6 @@ def shared_and_own(
     keys = jax.random.split(key, n_sources)
     rows = jax.vmap(lambda key: draw(key, n_shared + n_own, d_model))(keys)
     shared, own = rows[:, :n_shared], rows[:, n_shared:]
-    alone = jnp.einsum("st,snd->stnd", jnp.eye(n_sources), own)
+    alone = jnp.einsum("st,snd->stnd", jnp.eye(n_sources, dtype=own.dtype), own)
     alone = alone.reshape(n_sources, n_sources * n_own, d_model)
     return jnp.concatenate([shared, alone], axis=1)

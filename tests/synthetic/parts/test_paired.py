@@ -7,7 +7,7 @@ import pytest
 
 from synthetic import SparseFeatures, directions, random
 from synthetic.firing import Independent
-from synthetic.paired import ReLUFunctions
+from synthetic.parts.paired import ReLUFunctions
 
 
 def functions(n_features=3, d_source=4, **parts):

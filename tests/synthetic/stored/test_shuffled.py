@@ -10,10 +10,10 @@ from flax import struct
 
 from synthetic import random
 from synthetic.base import Batch
+from synthetic.stored import shuffled
+from synthetic.stored.shuffled import Store
 from synthetic.testing import check
 from toymodels import sae
-from toymodels.activations import store as activation_store
-from toymodels.activations.store import Store
 
 
 def numbered(first, count):
@@ -36,12 +36,12 @@ class Games:
 
 
 def test_it_keeps_the_contract_of_a_world(easy_world):
-    check(activation_store.fill(random.key(600), easy_world, 64, 16), random.key(601))
+    check(shuffled.fill(random.key(600), easy_world, 64, 16), random.key(601))
 
 
 def test_it_holds_the_rows_of_the_world_and_no_others(easy_world):
     """Five blocks of 16 and a rest of 4, of which the world made 12 more."""
-    store = activation_store.fill(random.key(602), easy_world, 84, 16)
+    store = shuffled.fill(random.key(602), easy_world, 84, 16)
     assert store.n_rows == 84
     key_rows = jax.random.split(random.key(602))[0]
     drawn = [easy_world.sample(key, 16) for key in jax.random.split(key_rows, 6)]
@@ -55,7 +55,7 @@ def test_it_holds_the_rows_of_the_world_and_no_others(easy_world):
 
 def test_the_same_key_fills_alike_and_another_does_not(easy_world):
     one, same, other = (
-        activation_store.fill(random.key(seed), easy_world, 32) for seed in (603, 603, 604)
+        shuffled.fill(random.key(seed), easy_world, 32) for seed in (603, 603, 604)
     )
     np.testing.assert_array_equal(one.x, same.x)
     assert not np.array_equal(one.x, other.x)
@@ -63,7 +63,7 @@ def test_the_same_key_fills_alike_and_another_does_not(easy_world):
 
 def test_rows_that_come_together_are_stored_apart():
     """32 games of 32 rows: neighbours are of one game as often as of any, 31 in 1023."""
-    store = activation_store.fill(random.key(605), Games(), 1024, 32)
+    store = shuffled.fill(random.key(605), Games(), 1024, 32)
     game = np.asarray(store.x[:, 0])
     assert sorted(Counter(game.tolist()).values()) == [32] * 32
     # A binomial of 1,023 draws at 0.0303 has a deviation of 0.0054; five of them.
@@ -98,7 +98,7 @@ def test_exchanged_rows_are_given_out_once_or_still_there():
         key, first = key_and_first
         number = (first + jnp.arange(6))[:, None]
         fresh = Batch(number * jnp.array([1.0, -1, 2]), number)
-        return activation_store.exchange(key, store, fresh)
+        return shuffled.exchange(key, store, fresh)
 
     keys = jax.random.split(random.key(608), 10)
     first = 40.0 + 6 * jnp.arange(10)
@@ -119,7 +119,7 @@ def test_exchanges_mix_what_came_in_together():
     def step(store, key_and_time):
         key, time = key_and_time
         fresh = Batch(jnp.zeros((20, 3)), jnp.full((20, 1), 1.0) * time)
-        store, out = activation_store.exchange(key, store, fresh)
+        store, out = shuffled.exchange(key, store, fresh)
         return store, out.features[:, 0]
 
     keys = jax.random.split(random.key(609), 200)
@@ -133,20 +133,21 @@ def test_exchanges_mix_what_came_in_together():
 
 
 def test_a_dictionary_is_fitted_to_a_store_as_to_a_world(easy_world):
-    store = activation_store.fill(random.key(610), easy_world, 256)
-    params, history = sae.fit_dictionary(
+    store = shuffled.fill(random.key(610), easy_world, 256)
+    fitted = sae.fit(
         random.key(611), sae.TopK(8, k=2), store, n_steps=4, batch_size=32, chunk=4
     )
+    params, history = fitted.params, fitted.history
     assert params.W_dec.shape == (8, 8)
     assert np.isfinite(history.metrics["loss"]).all()
 
 
 def test_bytes_are_counted(easy_world):
     """8 entries and 8 features of four bytes."""
-    assert activation_store.rows_within(easy_world, 640) == 10
-    assert activation_store.rows_within(easy_world, 703) == 10
+    assert shuffled.rows_within(easy_world, 640) == 10
+    assert shuffled.rows_within(easy_world, 703) == 10
     with pytest.raises(ValueError, match="n_bytes is 63, expected a number in"):
-        activation_store.rows_within(easy_world, 63)
+        shuffled.rows_within(easy_world, 63)
 
 
 def test_what_does_not_fit_is_refused(easy_world):
@@ -156,12 +157,12 @@ def test_what_does_not_fit_is_refused(easy_world):
     with pytest.raises(ValueError, match="number of rows is 0"):
         Store(jnp.zeros((0, 4)), jnp.zeros((0, 1)))
     with pytest.raises(ValueError, match="n_rows is 0"):
-        activation_store.fill(random.key(1), easy_world, 0)
+        shuffled.fill(random.key(1), easy_world, 0)
     with pytest.raises(ValueError, match="batch_size is 11, expected a number in"):
         store.sample(random.key(1), 11)
     wide = Batch(jnp.zeros((2, 4)), jnp.zeros((2, 1)))
     with pytest.raises(ValueError, match="width of fresh x is 4, expected 3"):
-        activation_store.exchange(random.key(1), store, wide)
+        shuffled.exchange(random.key(1), store, wide)
     more = Batch(jnp.zeros((2, 3)), jnp.zeros((2, 2)))
     with pytest.raises(ValueError, match="number of fresh features is 2, expected 1"):
-        activation_store.exchange(random.key(1), store, more)
+        shuffled.exchange(random.key(1), store, more)

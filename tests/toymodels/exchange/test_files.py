@@ -3,6 +3,7 @@
 import json
 import struct
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -23,7 +24,8 @@ def test_safetensors_by_hand(tmp_path):
     }
     data = b"\xc0\x3f\x00\x00" + np.array([1, 2], "<f4").tobytes()
     found = files.read_safetensors(safetensors(tmp_path / "a", header, data))
-    np.testing.assert_array_equal(found["half"].astype(float), [1.5, 0])
+    assert found["half"].dtype == np.float32
+    np.testing.assert_array_equal(found["half"], [1.5, 0])
     np.testing.assert_array_equal(found["whole"], [[1, 2]])
 
 
@@ -56,6 +58,9 @@ def test_npz_of_objects_and_damaged_ones_are_refused(tmp_path):
     np.savez(path, a=np.array([{}], object))
     with pytest.raises(ValueError, match="expected a whole npz file of numbers"):
         files.read_npz(path)
+    np.savez(path, a=np.ones(3, jnp.bfloat16))  # NumPy stores it as two raw bytes
+    with pytest.raises(ValueError, match=r"a in it has the dtype \|V2\), expected"):
+        files.read_npz(path)
     np.savez(path, a=np.ones(100))
     whole = path.read_bytes()
     for length in (0, 3, 60, len(whole) // 2, len(whole) - 1):
@@ -74,6 +79,9 @@ def test_json_that_is_none_is_refused(tmp_path):
         files.read_json(path)
     path.write_text("[1]")
     with pytest.raises(ValueError, match="holds a list, expected a JSON object"):
+        files.read_json(path)
+    path.write_text('{"k": ' + "[" * 200_000 + "]" * 200_000 + "}")
+    with pytest.raises(ValueError, match=r"recursion.*expected a JSON file"):
         files.read_json(path)
 
 
@@ -95,6 +103,38 @@ def test_settings_that_are_missing_are_named(tmp_path):
 def test_lone_numbers():
     assert files.number("it", "k", np.int32(3)) == 3
     assert files.number("it", "k", [2.5]) == 2.5
-    for value in (np.ones(2), "3", None, True):
+    ragged, huge = [[1], [1, 2]], 10**400
+    for value in (np.ones(2), "3", None, True, {}, np.nan, float("inf"), ragged, huge):
         with pytest.raises(ValueError, match=r"k in it is .*, expected one number"):
             files.number("it", "k", value)
+
+
+def test_whole_numbers_and_lists_of_them():
+    assert files.whole("it", "k", 3.0) == 3
+    assert files.widths("it", "sizes", np.array([3, 7])) == [3, 7]
+    for value in (2.9, 0, -1, 1e-9):
+        with pytest.raises(ValueError, match=r"k in it is .*, expected a whole number of"):
+            files.whole("it", "k", value)
+        with pytest.raises(ValueError, match=r"sizes in it is .*, expected a whole number"):
+            files.widths("it", "sizes", [3, value])
+    for value in (5, "3, 7", None, {"a": 1}, np.ones((2, 2))):
+        with pytest.raises(
+            ValueError, match=r"sizes in it is .*, expected a list of whole"
+        ):
+            files.widths("it", "sizes", value)
+    with pytest.raises(ValueError, match=r"sizes in it is \[3\.0, 4\.0\], expected one"):
+        files.widths("it", "sizes", [[3.0, 4.0]])
+
+
+def test_flags_and_names(tmp_path):
+    assert files.flag(tmp_path, {}, "tied", default=True)
+    assert not files.flag(tmp_path, {"tied": False}, "tied", default=True)
+    for value in ("false", 0, None, []):
+        with pytest.raises(ValueError, match=r"tied in .* is .*, expected true or false"):
+            files.flag(tmp_path, {"tied": value}, "tied", default=False)
+    assert files.choice(tmp_path, {"a": {"b": "x"}}, ("x", "y"), "a", "b") == "x"
+    for value in (["x"], {"x": 1}, None, 1, "z", [[[]]] * 1000):
+        with pytest.raises(
+            ValueError, match=r"the b in .* is .{1,90}, expected one of x, y"
+        ):
+            files.choice(tmp_path, {"a": {"b": value}}, ("x", "y"), "a", "b")

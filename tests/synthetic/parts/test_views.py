@@ -4,9 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from synthetic import random, views
+from synthetic import random
 from synthetic.firing import Independent
-from synthetic.views import Views
+from synthetic.parts import views
+from synthetic.parts.views import Views
 
 
 @pytest.mark.parametrize("d_model", [7, 4])

@@ -9,6 +9,7 @@ from jaxtyping import Array, ArrayLike, Float, Key
 
 from synthetic.base import Batch
 from synthetic.noise import force
+from synthetic.shapes import of_fields
 from synthetic.sparse import SparseFeatures
 from synthetic.validation import require_width
 
@@ -65,6 +66,8 @@ class ReLUFunctions:
     threshold: ArrayLike = 0.0
     bias: ArrayLike = 0.0
 
+    __repr__ = of_fields
+
     def __post_init__(self):
         if getattr(self.reads, "ndim", 0) != 2 or getattr(self.directions, "ndim", 0) != 2:
             return
@@ -97,8 +100,10 @@ class ReLUFunctions:
     def sample(self, key: Key[Array, ""], batch_size: int) -> PairedBatch:
         """`batch_size` independent pairs and the values of the functions."""
         source, features = self.inputs.sample(key, batch_size)
-        values = jax.nn.relu(features @ self.reads.T - self.threshold)
-        target = values @ self.directions + self.bias
+        values = jax.nn.relu(
+            features @ self.reads.T - jnp.asarray(self.threshold, features.dtype)
+        )
+        target = values @ self.directions + jnp.asarray(self.bias, self.directions.dtype)
         return PairedBatch(Paired(source, target), values)
 
     def do(

@@ -4,13 +4,14 @@ Worlds draw fresh samples for every batch, which costs a forward pass of the mod
 them. A store keeps so many rows of a world and no more, on the device and shuffled, so
 that rows of one game do not come together. It is a world itself:
 
-    store = activation_store.fill(key, world, activation_store.rows_within(world, 2**28))
-    params, history = sae.fit_dictionary(key_fit, dictionary, store)
+    store = shuffled.fill(key, world, shuffled.rows_within(world, 2**28))
+    fitted = sae.fit(key_fit, dictionary, store)
 
 `Store.sample` draws from what is stored, without repetition in a batch. `exchange` makes it
 a shuffle buffer: rows that are given out make place for as many new ones, so that no row
 comes twice, and neighbours in the stream of new rows come out far apart. The store is a
-pytree and everything is pure, so both work inside jit.
+pytree and everything is pure, so both work inside jit. (For rows of your own, drawn with
+replacement, there is `synthetic.Stored`.)
 """
 
 import jax
@@ -19,6 +20,7 @@ from flax import struct
 from jaxtyping import Array, Int, Key
 
 from synthetic.base import Batch, GroundTruth
+from synthetic.shapes import of_fields
 from synthetic.validation import require_range, require_width
 
 
@@ -36,6 +38,8 @@ class Store:
 
     x: Array
     features: Array
+
+    __repr__ = of_fields
 
     def __post_init__(self):
         if min(getattr(part, "ndim", 0) for part in (self.x, self.features)) < 2:
@@ -125,8 +129,10 @@ def exchange(key: Key[Array, ""], store: Store, fresh: Batch) -> tuple[Store, Ba
     require_width("the number of fresh features", n_fresh, store.n_features, fix)
     rows = _different(key, store.n_rows, len(fresh.x))
     out = Batch(store.x[rows], store.features[rows])
-    x = store.x.at[rows].set(fresh.x, unique_indices=True)
-    features = store.features.at[rows].set(fresh.features, unique_indices=True)
+    x = store.x.at[rows].set(fresh.x.astype(store.x.dtype), unique_indices=True)
+    features = store.features.at[rows].set(
+        fresh.features.astype(store.features.dtype), unique_indices=True
+    )
     return Store(x, features), out
 
 
@@ -140,6 +146,6 @@ def _different(key: Key[Array, ""], n_rows: int, count: int) -> Int[Array, " row
     require_range("batch_size", count, 1, n_rows, fix)
     key_start, key_part = jax.random.split(key)
     part = n_rows // count
-    start = jax.random.randint(key_start, (), 0, n_rows)
-    within = jax.random.randint(key_part, (count,), 0, part)
+    start = jax.random.randint(key_start, (), 0, n_rows, jnp.int32)
+    within = jax.random.randint(key_part, (count,), 0, part, jnp.int32)
     return (start + part * jnp.arange(count) + within) % n_rows

@@ -1,0 +1,1 @@
+"""Data of several parts, for transcoders (`paired`) and crosscoders (`views`)."""

@@ -1,1 +1,0 @@
-"""Activations as data for dictionaries: a store of rows that is refilled."""
