@@ -16,7 +16,7 @@ from synthetic import random
 from toymodels.sae import TopK, training
 from toymodels.training import loop, parallel
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "data_parallel.py"
+EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "data_parallel.py"
 
 
 def trained(world, place):
