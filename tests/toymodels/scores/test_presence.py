@@ -30,8 +30,8 @@ def test_a_latent_for_each_property_reaches_every_ceiling():
 
 def test_a_latent_that_is_always_on_has_nothing_left_above_chance():
     """Its F1 is 2p / (1 + p) for each property, and 0 corrected."""
-    found = score((lambda x: jnp.ones((len(x), 1)), lambda z: jnp.zeros((len(z), 6))),
-                  WORLD, KEY, 2_048)  # fmt: skip
+    pair = (lambda x: jnp.ones((len(x), 1)), lambda z: jnp.zeros((len(z), 6)))
+    found = score(pair, WORLD, KEY, 2_048)
     p = 2.0 ** -np.arange(1, 5)
     assert found["f1"] == pytest.approx((2 * p / (1 + p)).mean(), abs=0.02)
     assert found["f1_corrected"] == pytest.approx(0, abs=1e-6)
